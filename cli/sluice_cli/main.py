@@ -1,0 +1,38 @@
+"""The command ``sluice``: mounts what the packages offer, imports each only when it is called."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "operator": ("sluice_operator.command", "Run the operator."),
+    "seed": ("sluice_workers.seed.command", "Write a job's items to its items topic."),
+    "fetch": ("sluice_workers.fetch.command", "Run a fetcher."),
+    "write": ("sluice_workers.write.command", "Run a writer."),
+    "migrate": ("sluice_workers.migrate", "Bring the sink's schema to its newest revision."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The commands' names."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command's module and take its ``command``."""
+        if name not in COMMANDS:
+            return None
+        found = importlib.import_module(COMMANDS[name][0]).command
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{COMMANDS[name][0]}.command must be a click command")
+        return found
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="sluice-operator")
+def main() -> None:
+    """Sluice: ingestion jobs on Kubernetes."""

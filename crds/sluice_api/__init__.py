@@ -1,0 +1,1 @@
+"""The IngestionJob API: typed models of spec and status, names derived from a job, and the CRD."""

@@ -1,0 +1,154 @@
+"""Where items come from, and how one item becomes records."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+
+from sluice_api.duration import Duration
+from sluice_api.model import Model, rule, rules
+from sluice_api.references import SecretKeyReference, SecretReference
+
+
+class ConfigMapItems(Model):
+    """Items listed in a ConfigMap of the job's namespace, one a line."""
+
+    name: str = Field(min_length=1, max_length=253)
+    """The ConfigMap's name."""
+    key: str = Field(default="items", min_length=1, max_length=253)
+    """The key in its data that holds the items, one a line; empty lines are passed over."""
+
+
+class TopicItems(Model):
+    """Items that somebody else writes to a topic; the message key is the item key."""
+
+    name: str = Field(min_length=1, max_length=249)
+    """The topic's name. It must exist; the job neither creates nor deletes it."""
+
+
+class PostgresItems(Model):
+    """Items that a query returns.
+
+    The first column is the item key; every column is an attribute that the URL may name.
+    """
+
+    secret_ref: SecretKeyReference
+    """The Secret that holds the connection URI."""
+    query: str = Field(min_length=1, max_length=16384)
+    """A single SELECT statement, read through a server-side cursor."""
+
+
+class Items(Model):
+    """The items of a job: exactly one of values, configMap, topic and postgres."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.values), has(self.configMap), has(self.topic), has(self.postgres)]"
+                ".filter(given, given).size() == 1",
+                "'exactly one of values, configMap, topic and postgres must be given, found '"
+                " + string([has(self.values), has(self.configMap), has(self.topic),"
+                " has(self.postgres)].filter(given, given).size())",
+            )
+        )
+    )
+
+    values: tuple[str, ...] | None = Field(
+        default=None, min_length=1, max_length=1000, json_schema_extra={"itemMaxLength": 1024}
+    )
+    """The item keys themselves, for small lists."""
+    config_map: ConfigMapItems | None = None
+    topic: TopicItems | None = None
+    postgres: PostgresItems | None = None
+
+
+class Backoff(Model):
+    """Exponential backoff with full jitter.
+
+    Each wait is uniform between zero and initial x 2^(attempt - 1), at most max.
+    """
+
+    initial: Duration = Duration("500ms")
+    """The bound of the first wait."""
+    max: Duration = Duration("60s")
+    """The bound of every wait, Retry-After included."""
+
+
+class Retry(Model):
+    """When a failed item is tried again, alone."""
+
+    attempts: int = Field(default=5, ge=1, le=100)
+    """How often an item is requested before it is given up."""
+    backoff: Backoff = Backoff()
+    """How long an item waits between two attempts."""
+    statuses: tuple[int, ...] = Field(default=(408, 425, 429, 500, 502, 503, 504), max_length=64)
+    """HTTP statuses that are tried again; other errors of the client (4xx) are given up at once."""
+    deadline: Duration = Duration("10m")
+    """How long an item may take in all, waits included."""
+
+
+class RateLimit(Model):
+    """One budget of requests for every process of every pod of the job."""
+
+    requests: int = Field(ge=1, le=10_000_000)
+    """How many requests may start in each period."""
+    per: Duration = Duration("1s")
+    """The period."""
+    burst: int = Field(default=1, ge=1, le=1_000_000)
+    """How many requests may start at once after a pause."""
+    shared: str | None = Field(default=None, min_length=1, max_length=63)
+    """Jobs of the same Redis that give the same name here share one budget."""
+
+
+class Http(Model):
+    """An HTTP API that is asked once per item."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.url.matches('^https?://.+')",
+                "'must be an http:// or https:// URL, found \"' + self.url + '\"'",
+                field=".url",
+            )
+        )
+    )
+
+    url: str = Field(min_length=1, max_length=2048)
+    """The URL of one item: {key} stands for the item key, other names in braces for attributes of
+    the item; each is percent-encoded."""
+    headers: dict[str, str] = Field(default_factory=dict, max_length=64)
+    """Headers sent with every request."""
+    headers_from: SecretReference | None = None
+    """A Secret whose keys are header names and whose values are sent with every request."""
+    timeout: Duration = Duration("10s")
+    """How long one attempt may take, from its start to the last byte of the answer."""
+    records: str = Field(default="$", min_length=1, max_length=1024)
+    """Where the records are in the JSON answer, as a JSONPath (RFC 9535); a match is a record."""
+    max_response_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
+    """Answers longer than this are given up."""
+
+
+class Source(Model):
+    """Where items come from, and how each becomes records."""
+
+    items: Items = Field(
+        json_schema_extra=rules(
+            rule(
+                "self == oldSelf",
+                "'the items of a job cannot change after creation: create another job'",
+            )
+        )
+    )
+    """The list of items."""
+    http: Http
+    """The API that is asked for each item."""
+    retry: Retry = Retry()
+    """What happens when a request fails."""
+    rate_limit: RateLimit | None = None
+    """The budget of requests; without one, concurrency alone bounds them."""
+
+
+class Mode(StrEnum):
+    """Whether a job ends."""
+
+    CONTINUOUS = "Continuous"
+    ONCE = "Once"

@@ -1,0 +1,200 @@
+"""What a user asks for: the spec of an IngestionJob."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+
+from sluice_api.duration import Duration
+from sluice_api.model import Model, rule, rules
+from sluice_api.quantity import Quantity
+from sluice_api.references import SecretReference
+from sluice_api.sink import Sink
+from sluice_api.source import Mode, Source
+
+
+class Compression(StrEnum):
+    """Codecs of producer batches."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+
+class Topics(Model):
+    """The topics that the job owns."""
+
+    partitions: int = Field(
+        default=12,
+        ge=1,
+        le=1000,
+        json_schema_extra=rules(
+            rule(
+                "self == oldSelf",
+                "'partitions cannot change after creation (keys would move): was '"
+                " + string(oldSelf) + ', found ' + string(self)",
+            )
+        ),
+    )
+    """Partitions of the items and records topics; the bound of parallel pods."""
+    replication_factor: int | None = Field(default=None, ge=1, le=9)
+    """Replicas of each partition; the broker's default unless given."""
+    compression: Compression = Compression.ZSTD
+    """The codec of producer batches."""
+
+
+class Batch(Model):
+    """When a writer commits.
+
+    At minSize records, at maxBytes, or when timeout is over, whichever comes first.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.minSize <= self.maxSize",
+                "'must not be above maxSize (' + string(self.maxSize) + '), found '"
+                " + string(self.minSize)",
+                field=".minSize",
+            )
+        )
+    )
+
+    min_size: int = Field(default=500, ge=1, le=100_000)
+    """Records that make a batch worth committing."""
+    max_size: int = Field(default=5000, ge=1, le=100_000)
+    """Records that a batch holds at the most."""
+    timeout: Duration = Duration("2s")
+    """How long the first record of a batch waits at the most."""
+    max_bytes: int = Field(default=16 << 20, ge=1 << 16, le=1 << 30)
+    """Bytes of records that a batch holds at the most; a single longer record is a batch alone."""
+
+
+class Resources(Model):
+    """Requests and limits of a container."""
+
+    requests: dict[str, Quantity] = Field(default_factory=dict, max_length=8)
+    """What the scheduler reserves."""
+    limits: dict[str, Quantity] = Field(default_factory=dict, max_length=8)
+    """What the container may use at the most."""
+
+
+_REPLICAS_IN_ORDER = rule(
+    "self.min <= self.max",
+    "'must not be above max (' + string(self.max) + '), found ' + string(self.min)",
+    field=".min",
+)
+
+
+class FetcherReplicas(Model):
+    """Bounds of the number of fetcher pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(_REPLICAS_IN_ORDER))
+
+    min: int = Field(default=0, ge=0, le=1000)
+    """Pods that run even when there is no lag."""
+    max: int = Field(default=6, ge=1, le=1000)
+    """Pods at the most; more than the partitions can feed are never started."""
+
+
+class WriterReplicas(Model):
+    """Bounds of the number of writer pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(_REPLICAS_IN_ORDER))
+
+    min: int = Field(default=0, ge=0, le=1000)
+    """Pods that run even when there is no lag."""
+    max: int = Field(default=12, ge=1, le=1000)
+    """Pods at the most; more than the partitions can feed are never started."""
+
+
+class Fetcher(Model):
+    """The pods that call the API."""
+
+    replicas: FetcherReplicas = FetcherReplicas()
+    """How many pods."""
+    processes: int = Field(default=2, ge=1, le=64)
+    """Event loops in each pod, each a process of its own."""
+    concurrency: int = Field(default=200, ge=1, le=10_000)
+    """Requests in flight in each process."""
+    image: str | None = Field(default=None, min_length=1, max_length=512)
+    """The image; the operator's own unless given."""
+    resources: Resources | None = None
+    """Requests and limits; computed from processes, concurrency and bytes unless given."""
+
+
+class Writer(Model):
+    """The pods that write to the sink."""
+
+    replicas: WriterReplicas = WriterReplicas()
+    """How many pods."""
+    image: str | None = Field(default=None, min_length=1, max_length=512)
+    """The image; the operator's own unless given."""
+    resources: Resources | None = None
+    """Requests and limits; computed from batch sizes and row bytes unless given."""
+
+
+class Scaling(Model):
+    """How the number of pods follows the lag."""
+
+    catch_up: Duration = Duration("60s")
+    """How soon a backlog should be gone."""
+    lag_per_replica: int | None = Field(default=None, ge=1)
+    """The lag one pod is started for; computed from the observed rate and catchUp unless given."""
+    scale_down_after: Duration = Duration("5m")
+    """How long fewer pods must have been enough before any is stopped."""
+
+
+class Connections(Model):
+    """The broker and the Redis of this job; the operator's own unless given."""
+
+    kafka: SecretReference | None = Field(
+        default=None,
+        json_schema_extra=rules(
+            rule("self == oldSelf", "'the broker of a job cannot change after creation'")
+        ),
+    )
+    """A Secret with bootstrapServers and, where needed, securityProtocol, saslMechanism, username,
+    password and ca.crt."""
+    redis: SecretReference | None = None
+    """A Secret with url."""
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the job's topics when the job is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class IngestionJobSpec(Model):
+    """What an IngestionJob should do."""
+
+    source: Source
+    """Where items come from, and how each becomes records."""
+    sink: Sink
+    """Where records end."""
+    mode: Mode = Field(
+        default=Mode.CONTINUOUS,
+        json_schema_extra=rules(
+            rule("self == oldSelf", "'mode cannot change after creation: create another job'")
+        ),
+    )
+    """Once ends when every item is done; Continuous goes on."""
+    topics: Topics = Topics()
+    """The topics between the steps."""
+    batch: Batch = Batch()
+    """When a writer commits."""
+    fetcher: Fetcher = Fetcher()
+    """The pods that call the API."""
+    writer: Writer = Writer()
+    """The pods that write to the sink."""
+    scaling: Scaling = Scaling()
+    """How the number of pods follows the lag."""
+    connections: Connections = Connections()
+    """The broker and the Redis."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """What becomes of the topics when the job is deleted; rows are never touched."""
+    suspend: bool = False
+    """Stops all pods of the job; what is in the topics stays."""

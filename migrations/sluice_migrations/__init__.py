@@ -1,0 +1,1 @@
+"""The database's schema: Alembic's revisions of the schema ``sluice``, and managed tables."""

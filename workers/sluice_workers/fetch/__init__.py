@@ -1,0 +1,1 @@
+"""The fetcher: items in, HTTP, records out."""

@@ -1,0 +1,1 @@
+"""The seed: a list of items, written to the items topic."""

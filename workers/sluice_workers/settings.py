@@ -1,0 +1,145 @@
+"""The configuration of each process: one model a role, read from a folder the operator mounts.
+
+<folder>/settings/<role>.json   what the operator decided, from a ConfigMap
+<folder>/kafka/                 bootstrapServers, securityProtocol, … from a Secret
+<folder>/redis/url              from a Secret
+<folder>/sink/<key>             the sink's connection URI, from a Secret
+<folder>/source/<key>           the connection URI of a Postgres source, from a Secret
+<folder>/headers/<name>         headers of every request, from a Secret
+<folder>/items/<key>            items, from a ConfigMap
+"""
+
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import Field, ValidationError
+
+from sluice_api.errors import ConfigurationError
+from sluice_api.model import Model
+from sluice_api.names import JobName
+from sluice_api.sink import PostgresSink
+from sluice_api.source import Http, Items, RateLimit, Retry
+from sluice_api.spec import Batch, Compression
+
+DEFAULT_FOLDER: Final = Path("/etc/sluice")
+PORT: Final = 8080
+
+
+class Topic(Model):
+    """A topic and the generation its offsets are keyed by."""
+
+    name: str
+    generation: int = Field(ge=0)
+
+
+class ProcessSettings(Model):
+    """What every role needs to know about its job."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def job(self) -> JobName:
+        """The job's namespace and name."""
+        return JobName(self.namespace, self.name)
+
+    @classmethod
+    def read(cls, folder: Path, role: str) -> Self:
+        """Read and validate ``<folder>/settings/<role>.json``.
+
+        Raises ``ConfigurationError`` that lists every wrong field at once.
+        """
+        path = folder / "settings" / f"{role}.json"
+        try:
+            return cls.model_validate_json(read_text(path))
+        except ValidationError as error:
+            raise ConfigurationError(f"{path}: {describe(error)}") from error
+
+
+class SeedSettings(ProcessSettings):
+    """The seed: items into the items topic."""
+
+    run: str
+    items: Items
+    topic: Topic
+    compression: Compression
+
+
+class FetcherSettings(ProcessSettings):
+    """The fetcher: items topic, HTTP, records topic."""
+
+    items: Topic
+    records: Topic
+    dead: Topic
+    compression: Compression
+    http: Http
+    retry: Retry
+    rate_limit: RateLimit | None = None
+    processes: int
+    concurrency: int
+
+
+class WriterSettings(ProcessSettings):
+    """The writer: records topic, Postgres."""
+
+    records: Topic
+    dead: Topic
+    compression: Compression
+    sink: PostgresSink
+    batch: Batch
+
+
+class MigrateSettings(ProcessSettings):
+    """The migration: schema sluice and the target table."""
+
+    sink: PostgresSink
+
+
+class KafkaConnection(Model):
+    """How the broker is reached; the Secret's keys are the fields' camelCase names."""
+
+    bootstrap_servers: str = Field(min_length=1)
+    """host:port, several separated by commas."""
+    security_protocol: str = Field(
+        default="PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$"
+    )
+    sasl_mechanism: str | None = Field(
+        default=None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$"
+    )
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    ca_certificate: str | None = Field(default=None, alias="ca.crt", repr=False)
+    """PEM text of the authorities to trust; the system's unless given."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read ``<folder>/kafka/``. Raises ``ConfigurationError``."""
+        keys = (field.alias or name for name, field in cls.model_fields.items())
+        path = folder / "kafka"
+        found = {key: read_text(path / key).strip() for key in keys if (path / key).is_file()}
+        return cls.parse(found, str(path))
+
+    @classmethod
+    def parse(cls, found: dict[str, str], where: str) -> Self:
+        """Validate a Secret's data. Raises ``ConfigurationError`` that names ``where``."""
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            raise ConfigurationError(f"{where}: {describe(error)}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a mounted file. Raises ``ConfigurationError`` when it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """All mistakes of a validation in one line: field, message, what was found."""
+    return "; ".join(
+        f"{'.'.join(map(str, mistake['loc'])) or 'document'}: {mistake['msg']}"
+        for mistake in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,1 @@
+"""The writer: records in, batches, one Postgres transaction each."""
