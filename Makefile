@@ -1,21 +1,41 @@
-# `make help` lists the commands.
+# `make help` lists the commands. CONTEXT=name IMAGE=reference run demo and end-to-end test in a
+# cluster of your own; without them everything happens in a local cluster made for the purpose.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-CACHE ?= $(or $(SLUICE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice)
-export SLUICE_CACHE := $(CACHE)
+SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 # The environment is keyed by what is installed into it, so a changed pin makes a new one.
-VENV := $(CACHE)/venv-$(shell cat requirements.txt requirements-dev.txt 2>/dev/null | sha256sum | cut -c1-12)
+VENV := $(SLUICE_CACHE)/venv-$(shell sha256sum < requirements-dev.txt | cut -c1-12)
 PYTHON := $(VENV)/bin/python
-export PYTHONPATH := $(CURDIR)/crds:$(CURDIR)/operator:$(CURDIR)/workers:$(CURDIR)/cli:$(CURDIR)/migrations:$(CURDIR)/dev
+export SLUICE_CACHE PYTHON CONTEXT IMAGE
+export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations dev))
+export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: help venv python
+.PHONY: help venv python generate lint unit test demo down
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-venv: $(VENV)/.complete ## make the Python environment (outside the work tree)
+demo: venv ## run the main job on real parts, from nothing
+	@$(PYTHON) -m sluice_dev.demo
+
+test: venv ## set everything up, pass all checks and tests, clean up
+	@dev/test
+
+down: venv ## stop and remove every local cluster of this project
+	@dev/cluster down --all
+
+unit: venv ## the checks and tests that need no cluster
+	@dev/check && $(PYTHON) -m pytest -q tests/unit
+
+lint: venv ## formatting, lint and types
+	@dev/check
+
+generate: venv ## write crds/ingestionjob.yaml from the models
+	@$(PYTHON) -m sluice_api > crds/ingestionjob.yaml.new && mv crds/ingestionjob.yaml{.new,}
+
+venv: $(VENV)/.complete ## make the Python environment, outside the work tree
 
 $(VENV)/.complete:
 	@dev/venv "$(VENV)"
