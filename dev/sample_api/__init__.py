@@ -1,0 +1,1 @@
+"""An HTTP API to ingest from: one city of a public data set per request, with faults at will."""
