@@ -1,0 +1,63 @@
+"""The cache of what was built: each artifact in a folder named by a hash of what it is made from."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sluice_dev.paths import cache_folder
+from sluice_dev.progress import Progress
+
+
+def digest(parts: Iterable[bytes | str | Path]) -> str:
+    """Return 12 hex digits that change with any of the parts; a path counts with its content."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            content = part.read_bytes()
+            found.update(f"{part.name}:{len(content)}:".encode() + content)
+        else:
+            content = part.encode() if isinstance(part, str) else part
+            found.update(f"{len(content)}:".encode() + content)
+    return found.hexdigest()[:12]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file's lock: two runs never build or change the same thing at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def artifact(
+    name: str, key: Iterable[bytes | str | Path], build: Callable[[Path], None], progress: Progress
+) -> Path:
+    """Return the folder of an artifact, built when it is not there yet.
+
+    ``build`` fills an empty folder; it is renamed in place when it is complete, so an interrupted
+    build leaves nothing that could be taken for one.
+    """
+    folder = cache_folder() / "artifacts" / f"{name}-{digest(key)}"
+    if folder.is_dir():
+        return folder
+    with locked(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _build(name, folder, build, progress)
+    return folder
+
+
+def _build(name: str, folder: Path, build: Callable[[Path], None], progress: Progress) -> None:
+    unfinished = folder.with_suffix(f".{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        with progress.step(f"building {name}"):
+            build(unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

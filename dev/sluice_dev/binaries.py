@@ -1,0 +1,122 @@
+"""The programs of the node: Debian's, unpacked beside it, and Kubernetes and CoreDNS, built here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from sluice_dev.artifacts import artifact
+from sluice_dev.errors import ClusterError
+from sluice_dev.paths import DEV, versions
+from sluice_dev.processes import require, run
+from sluice_dev.progress import Progress
+
+COMMANDS: Final = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+)
+
+
+def debian(progress: Progress) -> Path:
+    """Return a folder that holds the files of the node's Debian packages, unpacked."""
+    packages = versions()["debian"]["node"]
+    require("apt-get", "the local cluster's parts come from Debian's packages")
+
+    def build(folder: Path) -> None:
+        download(packages, folder)
+
+    return artifact("debian", packages, build, progress)
+
+
+def download(packages: Sequence[str], folder: Path) -> None:
+    """Download Debian packages by name and unpack them into a folder."""
+    cache = folder / "packages"
+    cache.mkdir()
+    try:
+        run(["apt-get", "download", "-qq", *packages], cwd=cache)
+    except ClusterError:
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "download", "-qq", *packages], cwd=cache)
+    for package in sorted(cache.glob("*.deb")):
+        run(["dpkg", "-x", package, folder])
+        package.unlink()
+    cache.rmdir()
+
+
+def debian_environment(folder: Path) -> dict[str, str]:
+    """Return the variables with which the unpacked programs find each other and their libraries."""
+    programs = ":".join(str(folder / name) for name in ("usr/sbin", "usr/bin", "sbin", "bin"))
+    return {
+        "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LD_LIBRARY_PATH": f"{folder}/usr/lib/x86_64-linux-gnu:{folder}/lib/x86_64-linux-gnu",
+    }
+
+
+def kubernetes(progress: Progress) -> Path:
+    """Return a folder with every Kubernetes command, links to one binary (about five minutes)."""
+    version = versions()["kubernetes"]["version"]
+    major, minor, _patch = version.split(".")
+    package = "k8s.io/component-base/version"
+    flags = (
+        f"-X {package}.gitVersion=v{version} -X {package}.gitMajor={major}"
+        f" -X {package}.gitMinor={minor}"
+    )
+
+    def build(folder: Path) -> None:
+        go_build(DEV / "kubernetes", folder / "kubernetes", flags)
+        for command in COMMANDS:
+            (folder / command).symlink_to("kubernetes")
+
+    return artifact("kubernetes", [flags, *go_sources("kubernetes")], build, progress)
+
+
+def coredns(progress: Progress) -> Path:
+    """Return a folder with the ``coredns`` binary (about one minute)."""
+
+    def build(folder: Path) -> None:
+        go_build(DEV / "coredns", folder / "coredns")
+
+    return artifact("coredns", go_sources("coredns"), build, progress)
+
+
+def go_sources(module: str) -> list[Path]:
+    """List the files that a Go module of ours is built from."""
+    return [DEV / module / name for name in ("main.go", "go.mod", "go.sum")]
+
+
+def go_build(module: Path, target: Path, flags: str = "") -> None:
+    """Build a static binary from a Go module."""
+    require("go", "install Go 1.26 or newer: Kubernetes and CoreDNS are built from their modules")
+    run(
+        ["go", "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", target, "."],
+        cwd=module,
+        env={"CGO_ENABLED": "0"},
+    )
+
+
+def kafka(progress: Progress) -> Path:
+    """Return a folder with the jars of Apache Kafka and what it depends on."""
+    pins = versions()["kafka"]
+    pom = (DEV / "images" / "kafka" / "pom.xml").read_text()
+    pom = pom.replace("@KAFKA@", pins["version"]).replace("@SCALA@", pins["scala"])
+
+    def build(folder: Path) -> None:
+        if not _has_maven():
+            run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "maven"])
+        (folder / "pom.xml").write_text(pom)
+        goal = "dependency:copy-dependencies"
+        run(["mvn", "-q", "-B", "-f", "pom.xml", goal, "-DoutputDirectory=libs"], cwd=folder)
+        (folder / "pom.xml").unlink()
+
+    return artifact("kafka", [pom], build, progress)
+
+
+def _has_maven() -> bool:
+    try:
+        require("mvn", "")
+    except ClusterError:
+        return False
+    return True
