@@ -1,8 +1,7 @@
 """The CustomResourceDefinition, generated from the models.
 
 Pydantic's JSON schema is turned into the subset that Kubernetes calls structural: no references, no
-unions with null, no titles; defaults of objects are empty, because the API server fills their
-fields one by one.
+unions with null, no titles.
 """
 
 from typing import Any, Final
@@ -28,8 +27,8 @@ COLUMNS: Final = (
 )
 _NAME_RULE: Final = rule(
     f"self.metadata.name.size() <= {names.MAX_JOB_NAME}",
-    f"'metadata.name must have at most {names.MAX_JOB_NAME} characters, found '"
-    " + string(self.metadata.name.size())",
+    f"'metadata.name must have at most {names.MAX_JOB_NAME} characters, found %d'"
+    ".format([self.metadata.name.size()])",
 )
 _DNS_LABEL_RULE: Final = rule(
     "!self.metadata.name.contains('.')",
@@ -115,8 +114,8 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
     if "description" in kept:
         kept["description"] = " ".join(kept["description"].split())
     if isinstance(kept.get("default"), dict):
-        kept["default"] = {}
-    if kept.get("default", ...) in (None, [], ""):
+        kept["default"] = _without_nulls(kept["default"])
+    if kept.get("default", ...) in (None, [], {}, ""):
         del kept["default"]
     return kept
 
@@ -136,6 +135,14 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
         (target,) = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
         return _with_rules_of_both(_resolved(target, definitions), beside)
     return schema
+
+
+def _without_nulls(default: Schema) -> Schema:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in default.items()
+        if value is not None
+    }
 
 
 def _with_rules_of_both(target: Schema, beside: Schema) -> Schema:

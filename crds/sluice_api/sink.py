@@ -83,8 +83,8 @@ class PostgresSink(Model):
             ),
             rule(
                 "self.key.all(name, name in self.columns)",
-                "'each must be one of columns, not found there: '"
-                " + self.key.filter(name, !(name in self.columns)).join(', ')",
+                "'each must be one of columns, not found there: %s'"
+                ".format([self.key.filter(name, !(name in self.columns))])",
                 field=".key",
             ),
             rule(

@@ -45,9 +45,9 @@ class Items(Model):
             rule(
                 "[has(self.values), has(self.configMap), has(self.topic), has(self.postgres)]"
                 ".filter(given, given).size() == 1",
-                "'exactly one of values, configMap, topic and postgres must be given, found '"
-                " + string([has(self.values), has(self.configMap), has(self.topic),"
-                " has(self.postgres)].filter(given, given).size())",
+                "'exactly one of values, configMap, topic and postgres must be given, found %d'"
+                ".format([[has(self.values), has(self.configMap), has(self.topic),"
+                " has(self.postgres)].filter(given, given).size()])",
             )
         )
     )

@@ -32,8 +32,8 @@ class Topics(Model):
         json_schema_extra=rules(
             rule(
                 "self == oldSelf",
-                "'partitions cannot change after creation (keys would move): was '"
-                " + string(oldSelf) + ', found ' + string(self)",
+                "'cannot change after creation, because keys would move: was %d, found %d'"
+                ".format([oldSelf, self])",
             )
         ),
     )
@@ -54,8 +54,7 @@ class Batch(Model):
         json_schema_extra=rules(
             rule(
                 "self.minSize <= self.maxSize",
-                "'must not be above maxSize (' + string(self.maxSize) + '), found '"
-                " + string(self.minSize)",
+                "'must not be above maxSize (%d), found %d'.format([self.maxSize, self.minSize])",
                 field=".minSize",
             )
         )
@@ -82,7 +81,7 @@ class Resources(Model):
 
 _REPLICAS_IN_ORDER = rule(
     "self.min <= self.max",
-    "'must not be above max (' + string(self.max) + '), found ' + string(self.min)",
+    "'must not be above max (%d), found %d'.format([self.max, self.min])",
     field=".min",
 )
 

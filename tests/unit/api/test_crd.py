@@ -57,8 +57,10 @@ def test_strings_and_lists_of_the_spec_are_bounded() -> None:
     assert unbounded == [".spec.source.http.headers[]"]
 
 
-def test_objects_default_to_empty_so_that_the_server_fills_each_field() -> None:
+def test_an_object_that_is_left_out_has_the_defaults_of_its_fields() -> None:
     spec = dict(all_nodes())
-    assert spec[".spec.batch"]["default"] == {}
+    assert spec[".spec.batch"]["default"]["minSize"] == 500
+    assert spec[".spec.fetcher"]["default"]["replicas"] == {"min": 0, "max": 6}
+    assert "image" not in spec[".spec.fetcher"]["default"]
     assert spec[".spec.batch.minSize"]["default"] == 500
     assert spec[".spec.batch.timeout"]["default"] == "2s"
