@@ -1,0 +1,66 @@
+"""What a job left behind, read from the backing services themselves, not from its status."""
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sluice_api.names import JobName
+from sluice_dev.target import Target
+
+_SERVER = "--bootstrap-server=localhost:9092"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Reads Postgres, Redis and Kafka through commands in their pods."""
+
+    target: Target
+
+    def query(self, sql: str) -> list[list[str]]:
+        """The rows that a query of the warehouse returns, as text."""
+        psql = "psql --username=sluice --dbname=warehouse --no-psqlrc --csv --tuples-only"
+        found = self._in("postgres-0", *psql.split(), f"--command={sql}")
+        return list(csv.reader(found.splitlines()))
+
+    def table(self, sql: str) -> str:
+        """The rows that a query of the warehouse returns, as psql shows them to people."""
+        psql = "psql --username=sluice --dbname=warehouse --no-psqlrc"
+        return self._in("postgres-0", *psql.split(), f"--command={sql}")
+
+    def failed_keys(self, job: JobName) -> set[str]:
+        """The members of a job's failed set."""
+        found = self._in("redis-0", "redis-cli", "--raw", "SMEMBERS", job.redis_key("failed"))
+        return set(found.split())
+
+    def redis_keys(self, job: JobName) -> set[str]:
+        """All Redis keys of a job."""
+        pattern = job.redis_key("*").replace("[", r"\[")
+        return set(
+            self._in("redis-0", "redis-cli", "--raw", "--scan", "--pattern", pattern).split()
+        )
+
+    def dead_items(self, job: JobName) -> list[dict[str, Any]]:
+        """The messages of a job's dead topic, oldest first of each partition."""
+        topic = f"--topic={job.topic('dead')}"
+        script = "kafka-console-consumer.sh"
+        found = self._kafka(script, topic, "--from-beginning", "--timeout-ms=4000")
+        return [json.loads(line) for line in found.splitlines() if line.startswith("{")]
+
+    def topics(self, job: JobName) -> set[str]:
+        """The topics that a job has now."""
+        found = self._kafka("kafka-topics.sh", "--list").split()
+        return {topic for topic in found if topic.startswith(job.topic(""))}
+
+    def groups(self, job: JobName) -> set[str]:
+        """The consumer groups that a job has now."""
+        found = self._kafka("kafka-consumer-groups.sh", "--list").split()
+        return {group for group in found if group.startswith(job.group(""))}
+
+    def _kafka(self, script: str, *arguments: str) -> str:
+        return self._in("kafka-0", f"/opt/kafka/bin/{script}", _SERVER, *arguments)
+
+    def _in(self, pod: str, *command: str) -> str:
+        namespace = f"--namespace={self.target.system}"
+        found: str = self.target.kubectl("exec", pod, namespace, "--", *command)
+        return found
