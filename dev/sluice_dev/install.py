@@ -4,6 +4,8 @@ import json
 import os
 import secrets
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,10 @@ from sluice_dev.target import Target
 CRD: Final = PROJECT / "crds" / "ingestionjob.yaml"
 SERVICES: Final = ("statefulset/kafka", "statefulset/postgres", "statefulset/redis")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+HOPELESS: Final = frozenset(
+    {"CrashLoopBackOff", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName"}
+)
+"""What a container waits for when waiting longer does not help."""
 ROLLOUT: Final = 300
 """Seconds that a workload may take to become ready, its image pulled if need be."""
 
@@ -38,14 +44,39 @@ def install(target: Target, progress: Progress) -> None:
 
 
 def wait_ready(target: Target, namespace: str, workload: str, progress: Progress) -> None:
-    """Wait for a workload's rollout. Raises ``ClusterError`` with what its pods say."""
+    """Wait for a workload's rollout.
+
+    Raises ``ClusterError`` with what its pods say, at once when waiting cannot help.
+    """
+    deadline = time.monotonic() + ROLLOUT
+    status = ("rollout", "status", workload, f"--namespace={namespace}", "--timeout=5s")
     with progress.step(f"waiting for {workload}"):
-        status = ["rollout", "status", workload, f"--namespace={namespace}"]
-        try:
-            target.kubectl(*status, f"--timeout={ROLLOUT}s", timeout=ROLLOUT + 30)
-        except ClusterError as error:
-            found = target.kubectl("get", "pods,events", f"--namespace={namespace}")
-            raise ClusterError(f"{error}\n{found}") from error
+        while True:
+            try:
+                target.kubectl(*status)
+            except ClusterError as error:
+                if time.monotonic() > deadline or _hopeless(target, namespace):
+                    raise ClusterError(_diagnosis(target, namespace, workload)) from error
+            else:
+                return
+
+
+def _hopeless(target: Target, namespace: str) -> bool:
+    reasons = "{.items[*].status.containerStatuses[*].state.waiting.reason}"
+    found = target.kubectl("get", "pods", f"-n{namespace}", f"--output=jsonpath={reasons}")
+    return not HOPELESS.isdisjoint(found.split())
+
+
+def _diagnosis(target: Target, namespace: str, workload: str) -> str:
+    found = [f"{workload} in namespace {namespace} does not become ready:"]
+    for arguments in (
+        ("get", "pods"),
+        ("get", "events", "--sort-by=.lastTimestamp"),
+        ("logs", workload, "--tail=20"),
+    ):
+        with suppress(ClusterError):
+            found.append(target.kubectl(*arguments, f"-n{namespace}"))
+    return "\n".join(found)
 
 
 def render(target: Target, folder: Path, namespace: str, *patches: dict[str, Any]) -> str:
