@@ -1,0 +1,122 @@
+"""How many pods: a pure function of the lag and of what is known about the pods."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+COLD_SECONDS: Final = 10.0
+"""Before a rate is known, a pod is trusted with this many seconds of its concurrency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What limits the number of pods whatever the lag."""
+
+    minimum: int
+    maximum: int
+    partitions: int
+    processes: int = 1
+    rate_limited: int | None = None
+    """The pods that the rate limit can feed, when both it and the latency are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user asks of scaling."""
+
+    lag_per_replica: int | None
+    catch_up: float
+    """Seconds in which a backlog should be gone."""
+    scale_down_after: float
+    """Seconds for which fewer pods must have been enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a consumer group; ``lag`` is None when a partition could not be read."""
+
+    lag: tuple[int, ...] | None
+    replicas: int
+    rate_per_replica: float | None
+    """Messages a second that one pod consumes, when seen."""
+    assumed_lag_per_replica: int
+    """What a pod is started for until its rate is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A number of pods, and why."""
+
+    replicas: int
+    reason: str
+    bound: str | None = None
+    """The bound that held the number down."""
+    fewer_since: datetime | None = None
+    """Since when fewer pods would have been enough."""
+
+
+def decide(
+    reading: Reading, bounds: Bounds, policy: Policy, last: Decision | None, now: datetime
+) -> Decision:
+    """Decide how many pods there should be.
+
+    More at once; fewer only when fewer have been enough for ``scale_down_after``. A reading with a
+    hole changes nothing.
+    """
+    if reading.lag is None:
+        since = last.fewer_since if last else None
+        return Decision(reading.replicas, "the lag could not be read: no change", None, since)
+    wanted = _bounded(_wanted(reading, policy), reading.lag, bounds)
+    if wanted.replicas >= reading.replicas:
+        return wanted
+    since = (last.fewer_since if last else None) or now
+    waited = now - since
+    if waited >= timedelta(seconds=policy.scale_down_after):
+        return wanted
+    left = policy.scale_down_after - waited.total_seconds()
+    reason = f"{wanted.replicas} would do; down in {left:.0f} s unless the lag grows"
+    return Decision(reading.replicas, reason, wanted.bound, since)
+
+
+def _wanted(reading: Reading, policy: Policy) -> Decision:
+    lag = sum(reading.lag or ())
+    if lag == 0:
+        return Decision(0, "no lag")
+    if policy.lag_per_replica is not None:
+        each, why = policy.lag_per_replica, "lagPerReplica"
+    elif reading.rate_per_replica:
+        each = max(1, int(reading.rate_per_replica * policy.catch_up))
+        why = f"{reading.rate_per_replica:.0f}/s each for {policy.catch_up:.0f} s"
+    else:
+        each, why = reading.assumed_lag_per_replica, "assumed until a rate is seen"
+    return Decision(math.ceil(lag / each), f"lag {lag}, {each} a pod ({why})")
+
+
+def _bounded(wanted: Decision, lag: tuple[int, ...], bounds: Bounds) -> Decision:
+    fed = math.ceil(bounds.partitions / bounds.processes)
+    with_lag = math.ceil(sum(1 for each in lag if each) / bounds.processes)
+    ceilings = {
+        f"replicas.max is {bounds.maximum}": bounds.maximum,
+        f"{bounds.partitions} partitions feed {fed} pods": fed,
+        f"only {with_lag} pods' partitions have lag": with_lag,
+    }
+    if bounds.rate_limited is not None:
+        ceilings[f"the rate limit feeds {bounds.rate_limited} pods"] = bounds.rate_limited
+    bound, ceiling = min(ceilings.items(), key=lambda item: item[1])
+    floor = min(bounds.minimum, bounds.maximum, fed)
+    replicas = max(floor, min(wanted.replicas, ceiling))
+    if replicas < wanted.replicas:
+        return Decision(replicas, f"{wanted.reason}; {bound}", bound)
+    if replicas > wanted.replicas:
+        return Decision(replicas, f"{wanted.reason}; replicas.min is {bounds.minimum}")
+    return wanted
+
+
+def rate_limited_replicas(
+    per_second: float | None, latency: float | None, in_flight_per_replica: int
+) -> int | None:
+    """Return the pods that a rate limit can feed, by Little's law: rate x latency in flight."""
+    if per_second is None or latency is None:
+        return None
+    return max(1, math.ceil(per_second * latency / in_flight_per_replica))

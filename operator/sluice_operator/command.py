@@ -1,0 +1,92 @@
+"""``sluice operator``: everything wired together."""
+
+import asyncio
+import logging
+import sys
+
+import aiohttp
+import click
+import kopf
+import uvloop
+from aiohttp import web
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient
+from prometheus_client import generate_latest
+
+from sluice_api.errors import ConfigurationError
+from sluice_operator import handlers
+from sluice_operator import settings as operator_settings
+from sluice_operator.kube import Kubernetes
+from sluice_operator.observe import Observer
+from sluice_operator.queue import WorkQueue
+from sluice_operator.reconcile import Reconciler
+from sluice_operator.settings import OperatorSettings
+
+
+@click.command()
+def command() -> None:
+    """Run the operator, configured by SLUICE_… variables."""
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        settings = operator_settings.read()
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    uvloop.run(run(settings))
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Watch and reconcile until told to stop by SIGTERM or SIGINT."""
+    await _log_in()
+    async with ApiClient() as client, aiohttp.ClientSession() as http:
+        kubernetes = Kubernetes(client)
+        await kubernetes.open()
+        observer = Observer(kubernetes, settings, http)
+        queue = WorkQueue(Reconciler(kubernetes, observer, settings).reconcile)
+        ready = asyncio.Event()
+        server = await _serve(settings.port, ready)
+        try:
+            await kopf.operator(
+                registry=handlers.registry(queue),
+                settings=handlers.settings(),
+                ready_flag=ready,
+                standalone=True,
+                clusterwide=settings.namespace is None,
+                namespaces=[settings.namespace] if settings.namespace else [],
+            )
+        finally:
+            await queue.close()
+            await observer.close()
+            await server.cleanup()
+
+
+async def _log_in() -> None:
+    """Use the pod's service account, or outside a cluster the kubeconfig that is named."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        await config.load_kube_config()
+
+
+async def _serve(port: int, ready: asyncio.Event) -> web.AppRunner:
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        status = 200 if ready.is_set() else 503
+        return web.Response(status=status, text="ok\n" if ready.is_set() else "starting\n")
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), content_type="text/plain")
+
+    app = web.Application()
+    for path, handler in (("/livez", livez), ("/readyz", readyz), ("/metrics", metrics)):
+        app.router.add_get(path, handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

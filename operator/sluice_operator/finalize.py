@@ -1,0 +1,92 @@
+"""What becomes of a job's things when it is deleted."""
+
+import logging
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sluice_api import names
+from sluice_api.errors import SluiceError
+from sluice_api.spec import DeletionPolicy
+from sluice_operator import sink
+from sluice_operator.broker import Broker
+from sluice_operator.kube import Kubernetes, decoded
+from sluice_operator.observed import Job, Object
+
+PATIENCE: Final = 90.0
+"""Seconds after which a job goes although something of it could not be removed."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+async def stop_pods(kubernetes: Kubernetes, job: Job) -> bool:
+    """Delete what runs for a job; return whether all of it has ended."""
+    labels, space = f"{names.JOB_LABEL}={job.name.name}", job.name.namespace
+    for kind, components in (("Deployment", ("fetcher", "writer")), ("Job", ("migrate", "seed"))):
+        for component in components:
+            await kubernetes.delete(kind, space, job.name.resource(component))
+    return not await kubernetes.list_objects("Pod", space, labels)
+
+
+async def clean_up(
+    kubernetes: Kubernetes,
+    job: Job,
+    broker: Broker | None,
+    redis_url: str | None,
+) -> list[str]:
+    """Remove a job's groups, Redis keys, offset rows and, where asked, topics.
+
+    Returns what could not be removed, in sentences; nothing is raised.
+    """
+    failures = [
+        await _attempt("its topics and consumer groups", _broker(job, broker)),
+        await _attempt("its keys in Redis", _redis(job, redis_url)),
+        await _attempt("its rows in sluice.offsets", _rows(kubernetes, job)),
+    ]
+    return [failure for failure in failures if failure]
+
+
+def out_of_patience(raw: Object) -> bool:
+    """Whether a deleted job has waited long enough."""
+    since = datetime.fromisoformat(raw["metadata"]["deletionTimestamp"])
+    return (datetime.now(UTC) - since).total_seconds() > PATIENCE
+
+
+async def _attempt(what: str, removal: Awaitable[None]) -> str | None:
+    try:
+        await removal
+    except (SluiceError, RedisError, OSError, asyncpg.PostgresError, TimeoutError) as error:
+        _LOG.warning("%s could not be removed: %s", what, error)
+        return f"{what} could not be removed: {error}"
+    return None
+
+
+async def _broker(job: Job, broker: Broker | None) -> None:
+    if broker is None:
+        return
+    await broker.delete_groups([job.name.group("fetch"), job.name.group("write")])
+    if job.spec.deletion_policy is DeletionPolicy.DELETE:
+        suffixes = ["records", "dead"] + ([] if job.spec.source.items.topic else ["items"])
+        await broker.delete_topics([job.name.topic(suffix) for suffix in suffixes])
+
+
+async def _redis(job: Job, url: str | None) -> None:
+    if url is None:
+        return
+    client = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    try:
+        keys = [key async for key in client.scan_iter(match=job.name.redis_key("*"), count=1000)]
+        if keys:
+            await client.delete(*keys)
+    finally:
+        await client.aclose()
+
+
+async def _rows(kubernetes: Kubernetes, job: Job) -> None:
+    reference = job.spec.sink.postgres.secret_ref
+    secret = await kubernetes.get("Secret", job.name.namespace, reference.name)
+    if secret is not None and (uri := decoded(secret).get(reference.key)):
+        await sink.forget(uri, job.uid)

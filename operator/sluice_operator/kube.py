@@ -1,0 +1,145 @@
+"""The Kubernetes API, as the operator needs it."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.exceptions import DynamicApiError
+
+from sluice_api import names
+from sluice_operator.observed import Object
+
+JOBS: Final = (f"{names.GROUP}/{names.VERSION}", names.KIND)
+_VERSIONS: Final = {
+    "ConfigMap": "v1",
+    "Secret": "v1",
+    "Pod": "v1",
+    "Node": "v1",
+    "Event": "v1",
+    "Deployment": "apps/v1",
+    "Job": "batch/v1",
+    names.KIND: JOBS[0],
+}
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+
+
+class Kubernetes:
+    """Reads and writes objects as JSON; what does not exist is None, not an error."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = DynamicClient(client)
+        self._kinds: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Discover the API's resources. Must be called once before anything else."""
+        await self._client
+
+    async def _kind(self, kind: str) -> Any:
+        if kind not in self._kinds:
+            found = await self._client.resources.get(api_version=_VERSIONS[kind], kind=kind)
+            self._kinds[kind] = found
+        return self._kinds[kind]
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return an object, or None."""
+        try:
+            found = await self._client.get(await self._kind(kind), name=name, namespace=namespace)
+        except (ApiException, DynamicApiError) as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return _plain(found)
+
+    async def list_objects(
+        self, kind: str, namespace: str | None, labels: str = ""
+    ) -> list[Object]:
+        """Return the objects with these labels."""
+        options = {"label_selector": labels} if labels else {}
+        found = await self._client.get(await self._kind(kind), namespace=namespace, **options)
+        return list(_plain(found)["items"])
+
+    async def apply(self, body: Object) -> Object:
+        """Apply an object by server-side apply; fields that others set against ours are taken."""
+        found = await self._client.server_side_apply(
+            await self._kind(body["kind"]),
+            body=body,
+            name=body["metadata"]["name"],
+            namespace=body["metadata"].get("namespace"),
+            field_manager=names.FIELD_MANAGER,
+            force_conflicts=True,
+        )
+        return _plain(found)
+
+    async def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object, what it owns in the background; none there is well."""
+        body = {"propagationPolicy": "Background"}
+        try:
+            await self._client.delete(
+                await self._kind(kind), name=name, namespace=namespace, body=body
+            )
+        except (ApiException, DynamicApiError) as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    async def patch_status(self, job: names.JobName, status: Object) -> None:
+        """Replace the status of a job; a job that is gone has none."""
+        await self._patch_job(job, {"status": status}, subresource="status")
+
+    async def patch_finalizers(self, job: names.JobName, finalizers: list[str]) -> None:
+        """Replace the finalizers of a job."""
+        await self._patch_job(job, {"metadata": {"finalizers": finalizers}})
+
+    async def _patch_job(self, job: names.JobName, body: Object, **options: str) -> None:
+        kind = await self._kind(names.KIND)
+        resource = kind.subresources[options["subresource"]] if options else kind
+        try:
+            await self._client.patch(
+                resource,
+                body=body,
+                name=job.name,
+                namespace=job.namespace,
+                content_type="application/merge-patch+json",
+                field_manager=names.FIELD_MANAGER,
+            )
+        except (ApiException, DynamicApiError) as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    async def event(self, job: Object, reason: str, message: str, *, warning: bool) -> None:
+        """Record an event about a job."""
+        metadata, now = job["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        involved = {key: metadata[key] for key in ("name", "namespace", "uid")}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{metadata['name']}.{uuid4().hex[:12]}",
+                "namespace": metadata["namespace"],
+            },
+            "involvedObject": involved | {"apiVersion": JOBS[0], "kind": JOBS[1]},
+            "reason": reason,
+            "message": message[:1000],
+            "type": "Warning" if warning else "Normal",
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "source": {"component": "sluice-operator"},
+        }
+        kind = await self._kind("Event")
+        await self._client.create(kind, body=body, namespace=metadata["namespace"])
+
+
+def decoded(secret: Object) -> dict[str, str]:
+    """Return a Secret's data as text."""
+    data = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode().strip() for key, value in data.items()}
+
+
+def _plain(found: Any) -> Object:
+    content: Object = found.to_dict()
+    return content

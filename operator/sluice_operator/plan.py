@@ -1,0 +1,127 @@
+"""What shall be there: the objects of a job and those to make anew. Pure functions."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from sluice_operator import resources, sizing
+from sluice_operator.autoscaler import Decision
+from sluice_operator.observed import Job, Object, Observation, Progress, Task
+from sluice_operator.resources import Wanted
+from sluice_workers.settings import Topic
+from sluice_workers.state import Trouble
+
+RETRY_AFTER: Final = timedelta(seconds=10)
+"""How long a failed Job stays, for people to look at, before it is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Objects to apply, Jobs (by component) to delete because they must be made anew."""
+
+    apply: tuple[Object, ...] = ()
+    delete: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = field(default=())
+
+
+def wanted(job: Job, image: str) -> Wanted | None:
+    """Return what pods are rendered from, once every topic has a generation."""
+    topics, run = job.status.topics, job.status.run
+    if topics.items is None or topics.records is None or topics.dead is None or run is None:
+        return None
+    given, own = job.spec.connections, job.name.resource("connections")
+    return Wanted(
+        image=image,
+        items=Topic(**topics.items.model_dump()),
+        records=Topic(**topics.records.model_dump()),
+        dead=Topic(**topics.dead.model_dump()),
+        run=run.id,
+        kafka_secret=given.kafka.name if given.kafka else own,
+        redis_secret=given.redis.name if given.redis else own,
+    )
+
+
+def base(job: Job, seen: Observation, want: Wanted) -> list[Object]:
+    """Return what every pod of the job mounts: connections and settings."""
+    found = [resources.settings_map(job, want)]
+    own = job.name.resource("connections") in (want.kafka_secret, want.redis_secret)
+    if own and seen.kafka is not None and seen.redis_url is not None:
+        found.append(resources.connections(job, seen.kafka, seen.redis_url))
+    return found
+
+
+def plan(job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers: Decision) -> Plan:
+    """Plan the objects of a job whose topics exist.
+
+    What mounts a Secret that is missing is not made, but left as it is where it runs already.
+    """
+    found = [*base(job, seen, want)]
+    blocked = any(trouble.reason.endswith(("NotFound", "Missing")) for trouble in seen.troubles)
+    troubles: list[Trouble] = []
+    delete: list[str] = []
+    for component, task, body in _tasks(job, seen, want):
+        if _must_go(task, body, seen):
+            delete.append(component)
+        elif task.progress is Progress.ABSENT and not blocked:
+            found.append(body)
+    migrated = seen.migrate.progress is Progress.SUCCEEDED
+    for component, body, fits in _deployments(job, seen, want, fetchers, writers):
+        exists = f"Deployment/{body['metadata']['name']}" in seen.existing
+        if fits is not None:
+            troubles.append(Trouble(reason="DoesNotFit", message=f"{component}: {fits}"))
+        elif exists or (not blocked and (migrated or component == "fetcher")):
+            found.append(body)
+    return Plan(tuple(found), tuple(delete), tuple(troubles))
+
+
+def _tasks(job: Job, seen: Observation, want: Wanted) -> list[tuple[str, Task, Object]]:
+    found = [("migrate", seen.migrate, resources.migrate_job(job, want))]
+    seed, run = resources.seed_job(job, want), job.status.run
+    if seed is not None and run is not None and run.seeded_at is None:
+        found.append(("seed", seen.seed, seed))
+    return found
+
+
+def _must_go(task: Task, body: Object, seen: Observation) -> bool:
+    """Whether a Job was made from other settings, or has failed long enough ago."""
+    if task.progress is Progress.ABSENT:
+        return False
+    if task.digest != body["metadata"]["annotations"][resources.DIGEST]:
+        return True
+    failed = task.progress is Progress.FAILED and task.ended_at is not None
+    return failed and task.ended_at is not None and seen.now - task.ended_at > RETRY_AFTER
+
+
+def _deployments(
+    job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers: Decision
+) -> list[tuple[str, Object, str | None]]:
+    spec = job.spec
+    return [
+        (
+            "fetcher",
+            resources.fetcher(job, want, fetchers.replicas),
+            sizing.misfit(sizing.fetcher(spec.fetcher), seen.nodes),
+        ),
+        (
+            "writer",
+            resources.writer(job, want, writers.replicas),
+            sizing.misfit(sizing.writer(spec.writer, spec.batch), seen.nodes),
+        ),
+    ]
+
+
+def pod_troubles(seen: Observation) -> list[Trouble]:
+    """Return what the job's processes and failed Jobs say is wrong."""
+    found = [
+        process.trouble
+        for workers in (seen.fetcher, seen.writer)
+        for state in workers.states
+        for process in state.processes
+        if process.trouble is not None
+    ]
+    found += [*seen.fetcher.troubles, *seen.writer.troubles]
+    if seen.migrate.progress is Progress.FAILED:
+        found.append(Trouble(reason="MigrationFailed", message=seen.migrate.message))
+    if seen.seed.progress is Progress.FAILED:
+        found.append(Trouble(reason="SeedFailed", message=seen.seed.message))
+    return found

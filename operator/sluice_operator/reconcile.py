@@ -1,0 +1,268 @@
+"""One look at a job, and everything that follows from it."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from sluice_api import names
+from sluice_api.errors import DependencyError
+from sluice_api.names import JobName
+from sluice_api.source import Mode
+from sluice_api.spec import IngestionJobSpec
+from sluice_api.status import IngestionJobStatus, RunStatus
+from sluice_operator import events, finalize, plan, run, scale, sink, topics
+from sluice_operator.autoscaler import Decision
+from sluice_operator.kube import Kubernetes, decoded
+from sluice_operator.observe import Observer
+from sluice_operator.observed import Job, Object, Observation, Progress
+from sluice_operator.settings import OperatorSettings
+from sluice_operator.status import Decided, status
+from sluice_workers.settings import describe
+from sluice_workers.state import Trouble
+
+ACTIVE: Final = 2.0
+"""Seconds until the next look at a job that is at work."""
+IDLE: Final = 30.0
+"""Seconds until the next look at a job that is completed or suspended."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a job between two looks; losing it costs a scaling window."""
+
+    fetchers: Decision | None = None
+    writers: Decision | None = None
+    rates: tuple[float | None, float | None] = (None, None)
+    applied: tuple[tuple[str, str, str], ...] = ()
+    """Kind/name, digest and version of each object as it was after we last applied it."""
+
+
+class Reconciler:
+    """Brings what is there to what the spec asks for. One call for a job at a time."""
+
+    def __init__(
+        self, kubernetes: Kubernetes, observer: Observer, settings: OperatorSettings
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._observer = observer
+        self._settings = settings
+        self._memory: dict[JobName, Memory] = {}
+
+    async def reconcile(self, name: JobName) -> float | None:
+        """Look at a job once; return the seconds until the next look, None when it is gone."""
+        raw = await self._kubernetes.get(names.KIND, name.namespace, name.name)
+        if raw is None:
+            self._memory.pop(name, None)
+            return None
+        try:
+            job = _parsed(raw)
+        except ValidationError as error:
+            return await self._invalid(name, raw, error)
+        if raw["metadata"].get("deletionTimestamp"):
+            return await self._finalize(job, raw)
+        finalizers = raw["metadata"].get("finalizers", [])
+        if names.FINALIZER not in finalizers:
+            await self._kubernetes.patch_finalizers(name, [*finalizers, names.FINALIZER])
+        return await self._progress(job, raw)
+
+    async def _progress(self, job: Job, raw: Object) -> float:
+        seen = await self._observer.observe(job)
+        job, troubles = await self._topics(job, seen)
+        memory = self._memory.get(job.name, Memory())
+        job, finished = await self._run(job, seen)
+        memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
+        want = plan.wanted(job, self._settings.worker_image)
+        if want is not None and seen.partitions is not None and memory.fetchers and memory.writers:
+            found = plan.plan(job, seen, want, memory.fetchers, memory.writers)
+            troubles += found.troubles
+            memory = await self._apply(job, seen, found, memory)
+        self._memory[job.name] = memory
+        if not finished:
+            troubles = [*seen.troubles, *troubles, *plan.pod_troubles(seen)]
+        decided = Decided(
+            topics=job.status.topics,
+            run=job.status.run,
+            troubles=() if finished else tuple(troubles),
+            fetchers=memory.fetchers,
+            writers=memory.writers,
+            rates=memory.rates,
+        )
+        await self._tell(_parsed(raw), raw, status(replace(job), seen, decided))
+        return IDLE if finished or job.spec.suspend else ACTIVE
+
+    async def _topics(self, job: Job, seen: Observation) -> tuple[Job, list[Trouble]]:
+        """Mint generations, keep them in the status, then create the topics."""
+        if seen.partitions is None or seen.kafka is None or _finished(job.status.run):
+            return job, []
+        found = topics.plan(job, seen.partitions, seen.now)
+        troubles = list(found.troubles)
+        before = job.status.topics
+        if found.status != before:
+            changes: dict[str, object] = {"topics": found.status}
+            if _items_made_anew(before.items, found.status.items) and job.status.run:
+                changes["run"] = _next_run(job, job.status.run, seen.now)
+            job = await self._remember(job, changes)
+        broker = self._observer.broker(seen.kafka)
+        for topic in found.create:
+            try:
+                spec = job.spec.topics
+                await broker.create(topic, spec.partitions, spec.replication_factor)
+            except DependencyError as error:
+                troubles.append(Trouble(reason=error.reason, message=str(error)))
+        return job, troubles
+
+    async def _run(self, job: Job, seen: Observation) -> tuple[Job, bool]:
+        """Begin or advance the run; keep it in the status before anything follows from it."""
+        before = job.status.run
+        if before is None:
+            return await self._remember(job, {"run": run.begin(job.uid, 1, seen.now)}), False
+        external = job.spec.source.items.topic is not None
+        mine = seen.seed.progress is Progress.SUCCEEDED and seen.seed.run == before.id
+        after = run.advance(
+            before,
+            seeded=external or mine,
+            ends=job.spec.mode is Mode.ONCE,
+            items=seen.items,
+            records=seen.records,
+            now=seen.now,
+        )
+        if after != before:
+            job = await self._remember(job, {"run": after})
+            await self._record(job, after, seen.failed or 0)
+        return job, _finished(after)
+
+    async def _remember(self, job: Job, changes: dict[str, object]) -> Job:
+        """Write a part of the status at once: what follows must not be done without it."""
+        part = IngestionJobStatus().model_copy(update=changes)
+        content = part.model_dump(mode="json", by_alias=True, include=set(changes))
+        await self._kubernetes.patch_status(job.name, content)
+        return replace(job, status=job.status.model_copy(update=changes))
+
+    async def _record(self, job: Job, after: RunStatus, failed: int) -> None:
+        """Keep the history of runs in the sink: for people, so a failure is only logged."""
+        reference = job.spec.sink.postgres.secret_ref
+        secret = await self._kubernetes.get("Secret", job.name.namespace, reference.name)
+        if secret is None or not (uri := decoded(secret).get(reference.key)):
+            return
+        try:
+            await sink.record_run(uri, job, after, failed)
+        except Exception as error:  # noqa: BLE001  history must not stop a job
+            _LOG.info("%s: sluice.runs was not written: %s", job.name, error)
+
+    async def _apply(self, job: Job, seen: Observation, found: plan.Plan, memory: Memory) -> Memory:
+        """Apply what differs from what we applied last, or was changed since."""
+        for component in found.delete:
+            name = job.name.resource(component)
+            await self._kubernetes.delete("Job", job.name.namespace, name)
+        before = {key: (digest, version) for key, digest, version in memory.applied}
+        applied = []
+        for body in found.apply:
+            key = f"{body['kind']}/{body['metadata']['name']}"
+            digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+            current = seen.existing.get(key)
+            version = _version(current) if current else ""
+            if before.get(key) != (digest, version):
+                version = _version(await self._kubernetes.apply(body))
+            applied.append((key, digest, version))
+        return replace(memory, applied=tuple(applied))
+
+    async def _tell(self, before: Job, raw: Object, after: IngestionJobStatus) -> None:
+        """Write the status if it changed, and an event for each change that people care about."""
+        content = after.model_dump(mode="json", by_alias=True)
+        if content != before.status.model_dump(mode="json", by_alias=True):
+            await self._kubernetes.patch_status(before.name, content)
+        for event in events.between(before.status, after):
+            await self._kubernetes.event(raw, event.reason, event.message, warning=event.warning)
+
+    async def _invalid(self, name: JobName, raw: Object, error: ValidationError) -> float:
+        """Tell that a job cannot be read; the API server should have refused it."""
+        message = f"the spec cannot be read: {describe(error)}: correct it and apply it again"
+        _LOG.error("%s: %s", name, message)
+        if raw["metadata"].get("deletionTimestamp"):
+            await self._kubernetes.patch_finalizers(name, _without_ours(raw))
+        condition = {
+            "type": "Ready",
+            "status": "False",
+            "reason": "InvalidSpec",
+            "message": message[:4096],
+            "observedGeneration": raw["metadata"]["generation"],
+            "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        await self._kubernetes.patch_status(name, {"phase": "Degraded", "conditions": [condition]})
+        return IDLE
+
+    async def _finalize(self, job: Job, raw: Object) -> float | None:
+        """Stop the pods, remove what is outside Kubernetes, let the job go."""
+        if names.FINALIZER not in raw["metadata"].get("finalizers", []):
+            return None
+        if job.status.phase != "Terminating":
+            await self._kubernetes.patch_status(job.name, {"phase": "Terminating"})
+        late = finalize.out_of_patience(raw)
+        if not await finalize.stop_pods(self._kubernetes, job) and not late:
+            return 1.0
+        kafka, redis_url = await self._observer.connections(job)
+        broker = self._observer.broker(kafka) if kafka else None
+        failures = await finalize.clean_up(self._kubernetes, job, broker, redis_url)
+        if failures and not late:
+            return ACTIVE
+        for failure in failures:
+            await self._kubernetes.event(raw, "CleanupIncomplete", failure, warning=True)
+        await self._kubernetes.patch_finalizers(job.name, _without_ours(raw))
+        return None
+
+
+def _parsed(raw: Object) -> Job:
+    metadata = raw["metadata"]
+    return Job(
+        name=JobName(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=IngestionJobSpec.model_validate(raw["spec"]),
+        status=IngestionJobStatus.model_validate(raw.get("status") or {}),
+    )
+
+
+def _without_ours(raw: Object) -> list[str]:
+    return [each for each in raw["metadata"].get("finalizers", []) if each != names.FINALIZER]
+
+
+def _finished(found: RunStatus | None) -> bool:
+    return found is not None and found.completed_at is not None
+
+
+def _items_made_anew(before: object, after: object) -> bool:
+    return before is not None and before != after
+
+
+def _next_run(job: Job, before: RunStatus, now: datetime) -> RunStatus:
+    """Begin again: the items of the run before went with their topic."""
+    return run.begin(job.uid, int(before.id.rpartition("-")[2]) + 1, now)
+
+
+def _version(found: Object) -> str:
+    """Return what changes when somebody changes an object: not its status, where it has one."""
+    metadata = found["metadata"]
+    return str(metadata.get("generation") or metadata["resourceVersion"])
+
+
+def _scaled(job: Job, seen: Observation, memory: Memory, *, stop: bool) -> Memory:
+    """Decide the numbers of pods, and remember the rates they were decided from."""
+    rates = (
+        scale.rate_per_replica(seen.fetcher.states, memory.rates[0]),
+        scale.rate_per_replica(seen.writer.states, memory.rates[1]),
+    )
+    if stop:
+        stopped = Decision(0, "suspended" if job.spec.suspend else "the run is completed")
+        return replace(memory, fetchers=stopped, writers=stopped, rates=rates)
+    return replace(
+        memory,
+        fetchers=scale.fetchers(job, seen, memory.fetchers, rates[0]),
+        writers=scale.writers(job, seen, memory.writers, rates[1]),
+        rates=rates,
+    )

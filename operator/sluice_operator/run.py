@@ -1,0 +1,68 @@
+"""The progress of a run, decided by offsets alone.
+
+    seed done ──▶ items end read ──▶ items drained ──▶ records end read ──▶ records drained
+
+Each end is read once, after the step before it has ended, and kept in the status: a restart of the
+operator goes on from there.
+"""
+
+from datetime import datetime
+
+from sluice_api.status import RunStatus
+from sluice_operator.observed import TopicOffsets
+
+
+def begin(uid: str, number: int, now: datetime) -> RunStatus:
+    """Begin a job's run; its id is part of every seeded item's id."""
+    return RunStatus(id=f"{uid[:8]}-{number}", started_at=now)
+
+
+def advance(
+    run: RunStatus,
+    *,
+    seeded: bool,
+    ends: bool,
+    items: TopicOffsets | None,
+    records: TopicOffsets | None,
+    now: datetime,
+) -> RunStatus:
+    """Advance a run by what the offsets say.
+
+    ``items`` must have been read after ``seeded`` was found true, and ``records`` after ``items``:
+    records are acknowledged before their item is committed, so the records' end that is read after
+    the items were drained holds them all. ``ends`` tells whether the run ends at all (mode Once).
+    """
+    if run.seeded_at is None:
+        if not seeded or items is None:
+            return run
+        return run.model_copy(update={"seeded_at": now, "items_end": items.ends})
+    if not ends or run.completed_at is not None or run.items_end is None or records is None:
+        return run
+    if run.records_end is None:
+        if items is None or not reached(items, run.items_end):
+            return run
+        return run.model_copy(update={"records_end": records.ends})
+    if not reached(records, run.records_end):
+        return run
+    return run.model_copy(update={"completed_at": now})
+
+
+def reached(offsets: TopicOffsets, end: tuple[int, ...]) -> bool:
+    """Whether a group has consumed every message below the given end of each partition."""
+    return all(at >= goal for at, goal in zip(offsets.position, end, strict=True))
+
+
+def fraction(run: RunStatus, items: TopicOffsets | None, records: TopicOffsets | None) -> float:
+    """How much of a run is written, from 0 to 1: the share fetched times the share written."""
+    if run.completed_at is not None:
+        return 1.0
+    if run.items_end is None or items is None or records is None:
+        return 0.0
+    fetched = _share(items.position, run.items_end)
+    return fetched * _share(records.position, run.records_end or records.ends)
+
+
+def _share(position: tuple[int, ...], end: tuple[int, ...]) -> float:
+    total = sum(end)
+    done = sum(min(at, goal) for at, goal in zip(position, end, strict=True))
+    return done / total if total else 1.0
