@@ -1,0 +1,37 @@
+"""The tables of the schema ``sluice``: what every revision leads to."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
+
+from sluice_api.names import DATABASE_SCHEMA
+
+METADATA: Final = MetaData(schema=DATABASE_SCHEMA)
+
+OFFSETS: Final = Table(
+    "offsets",
+    METADATA,
+    Column("job_uid", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("job", Text, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="The next record of each partition, committed with the rows before it.",
+)
+
+RUNS: Final = Table(
+    "runs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("job_uid", Text, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("seeded_at", DateTime(timezone=True)),
+    Column("completed_at", DateTime(timezone=True)),
+    Column("items", BigInteger),
+    Column("records", BigInteger),
+    Column("failed", BigInteger),
+    comment="The history of runs, for people.",
+)

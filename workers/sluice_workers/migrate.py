@@ -1,0 +1,50 @@
+"""``sluice migrate``: the newest schema in the sink, and a target table that fits."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+
+from sluice_api.errors import DependencyError
+from sluice_migrations import environment, target
+from sluice_migrations.database import within
+from sluice_workers.runtime import explained_exit
+from sluice_workers.settings import DEFAULT_FOLDER, MigrateSettings, read_text
+
+PATIENCE = 60.0
+"""Seconds for which a database that does not answer is asked again."""
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER)
+def command(folder: Path) -> None:
+    """Bring the sink's schema to its newest revision, and prepare the target table."""
+    with explained_exit():
+        asyncio.run(migrate(folder))
+
+
+async def migrate(folder: Path) -> None:
+    """Run the migration of the job whose settings are in the folder.
+
+    Raises ``ConfigurationError`` when the table does not fit, ``DependencyError`` when the
+    database has not answered for ``PATIENCE`` seconds.
+    """
+    settings = MigrateSettings.read(folder, "migrate")
+    uri = read_text(folder / "sink" / settings.sink.secret_ref.key).strip()
+
+    def work(connection: Connection) -> None:
+        environment.upgrade(connection)
+        target.prepare(connection, settings.sink)
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await within(uri, work)
+        except DependencyError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(2)
+        else:
+            return
