@@ -1,0 +1,94 @@
+"""The offsets in the sink's database, which rows are committed with, and the epochs that fence.
+
+A writer that gets a partition raises its epoch. The update of a predecessor that was only slow then
+finds no row, and its transaction is rolled back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from sluice_api.errors import SluiceError
+
+_CLAIM: Final = """
+    INSERT INTO sluice.offsets AS o (job_uid, generation, partition, job, next_offset, epoch)
+    SELECT $1, $2, partition, $3, start, 1
+    FROM unnest($4::int[], $5::bigint[]) AS given (partition, start) ORDER BY partition
+    ON CONFLICT (job_uid, generation, partition)
+      DO UPDATE SET epoch = o.epoch + 1, updated_at = now()
+    RETURNING partition, next_offset, epoch
+"""
+_ADVANCE: Final = """
+    UPDATE sluice.offsets AS o SET next_offset = given.next, updated_at = now()
+    FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
+      AS given (partition, epoch, first, next)
+    WHERE o.job_uid = $1 AND o.generation = $2 AND o.partition = given.partition
+      AND o.epoch = given.epoch AND o.next_offset = given.first
+"""
+
+
+class FencedError(SluiceError):
+    """Another writer has claimed a partition of this batch: nothing of it was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a writer is in a partition that it has claimed."""
+
+    next_offset: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose offsets they are."""
+
+    job_uid: str
+    job: str
+    generation: int
+    """The generation of the records topic."""
+
+
+async def claim(
+    connection: "asyncpg.Connection[asyncpg.Record]", owner: Owner, starts: Mapping[int, int]
+) -> dict[int, Position]:
+    """Claim partitions; ``starts`` gives the first offset of those that were never claimed.
+
+    Waits for a transaction of the predecessor that has come to its last statement.
+    """
+    partitions = sorted(starts)
+    rows = await connection.fetch(
+        _CLAIM,
+        owner.job_uid,
+        owner.generation,
+        owner.job,
+        partitions,
+        [starts[partition] for partition in partitions],
+    )
+    return {row["partition"]: Position(row["next_offset"], row["epoch"]) for row in rows}
+
+
+async def advance(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    owner: Owner,
+    positions: Mapping[int, Position],
+    ends: Mapping[int, int],
+) -> None:
+    """Move the offsets of a batch's partitions to ``ends``, as the last statement before COMMIT.
+
+    Raises ``FencedError`` unless every row still has our epoch and the offset we started from.
+    """
+    partitions = sorted(ends)
+    result = await connection.execute(
+        _ADVANCE,
+        owner.job_uid,
+        owner.generation,
+        partitions,
+        [positions[partition].epoch for partition in partitions],
+        [positions[partition].next_offset for partition in partitions],
+        [ends[partition] for partition in partitions],
+    )
+    if result != f"UPDATE {len(partitions)}":
+        raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
