@@ -30,7 +30,7 @@ class SampleApi:
         data = {"cities.json.gz": base64.b64encode(pack(records)).decode()}
         target.kubectl.apply(config_map("sample-api-data", binaryData=data), f"-n{namespace}")
         patch = image_patch("sample-api", {"name": "server", "image": target.image})
-        target.kubectl.apply(render(target, DEV / "sample_api", namespace, patch))
+        target.kubectl.apply(render(target, DEV / "sample_api", namespace, [patch]))
         wait_ready(target, namespace, "deployment/sample-api", progress)
 
     def behaviour(self) -> Behaviour:

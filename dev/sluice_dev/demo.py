@@ -1,5 +1,6 @@
 """`make demo`: from nothing to every city of the world in a table, by one IngestionJob."""
 
+import os
 import sys
 import time
 from typing import Final
@@ -9,10 +10,10 @@ from sluice_dev.cities import JOB, SampleApi, items, some_cities
 from sluice_dev.errors import ClusterError
 from sluice_dev.evidence import Evidence
 from sluice_dev.follow import follow
-from sluice_dev.install import install
+from sluice_dev.install import install, uninstall
 from sluice_dev.progress import Progress
 from sluice_dev.report import Outcome, left_running, outcome
-from sluice_dev.target import Target, target
+from sluice_dev.target import Target, target, user_target
 
 CLUSTER: Final = "demo"
 NAMESPACE: Final = "sluice-demo"
@@ -50,9 +51,23 @@ def _remove_previous(where: Target, progress: Progress) -> None:
         Evidence(where).query(f"drop table if exists {TABLE}")
 
 
+def remove(progress: Progress) -> None:
+    """Remove the demo from the user's cluster that CONTEXT names."""
+    where = user_target(os.environ.get("CONTEXT", ""), "", NAMESPACE)
+    with progress.step(f"removing namespace {NAMESPACE} and what is in it"):
+        uninstall(where)
+    progress.say("the CustomResourceDefinition ingestionjobs.sluice.dev was left in the cluster")
+
+
 def main() -> int:
-    """Run the demo; exit code 0 when every row and failed key is as it must be."""
+    """Run the demo; exit code 0 when every row and failed key is as it must be.
+
+    With the argument ``remove``, remove it from the user's cluster instead.
+    """
     try:
+        if sys.argv[1:] == ["remove"]:
+            remove(Progress())
+            return 0
         return 0 if demo(Progress()).as_predicted else 1
     except ClusterError as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)

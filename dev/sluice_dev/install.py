@@ -19,6 +19,9 @@ from sluice_dev.target import Target
 CRD: Final = PROJECT / "crds" / "ingestionjob.yaml"
 SERVICES: Final = ("statefulset/kafka", "statefulset/postgres", "statefulset/redis")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+OURS: Final = {"app.kubernetes.io/part-of": "sluice-dev"}
+"""The label of the namespaces that are made here, and may be removed here."""
+NODES_ROLE: Final = "sluice-operator-nodes"
 HOPELESS: Final = frozenset(
     {"CrashLoopBackOff", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName"}
 )
@@ -30,14 +33,12 @@ ROLLOUT: Final = 300
 def install(target: Target, progress: Progress) -> None:
     """Apply everything and wait until it is ready; what is there already is brought up to date."""
     with progress.step(f"applying the operator and its services to namespace {target.system}"):
+        if not target.local:
+            _refuse_foreign_namespace(target)
+            _apply_definition(target)
         _apply_namespaces(target)
         _apply_secrets(target)
-        if not target.local:
-            _apply_definition(target)
-        overlay = "local" if target.local else "one-namespace"
-        folder = PROJECT / "manifests" / "overlays" / overlay
-        patch = _operator_patch(target.image)
-        target.kubectl.apply(render(target, folder, target.system, patch))
+        target.kubectl.apply(_manifests(target))
         target.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
     for workload in (*SERVICES, "deployment/sluice-operator"):
         wait_ready(target, target.system, workload, progress)
@@ -79,40 +80,79 @@ def _diagnosis(target: Target, namespace: str, workload: str) -> str:
     return "\n".join(found)
 
 
-def render(target: Target, folder: Path, namespace: str, *patches: dict[str, Any]) -> str:
-    """Render a folder of manifests for a namespace, with patches on top."""
+def _manifests(target: Target) -> str:
+    overlays = PROJECT / "manifests" / "overlays"
+    worker_image = {"name": "SLUICE_WORKER_IMAGE", "value": target.image}
+    container = {"name": "operator", "image": target.image, "env": [worker_image]}
+    image = image_patch("sluice-operator", container)
+    if target.local:
+        return render(target, overlays / "local", target.system, [image])
+    renamed = {
+        "target": {"kind": "ClusterRole|ClusterRoleBinding", "name": NODES_ROLE},
+        "patch": json.dumps(
+            [{"op": "replace", "path": "/metadata/name", "value": _nodes_role(target)}]
+        ),
+        "options": {"allowNameChange": True},
+    }
+    return render(target, overlays / "one-namespace", target.system, [image, renamed])
+
+
+def _nodes_role(target: Target) -> str:
+    return f"{NODES_ROLE}-{target.system}"
+
+
+def uninstall(target: Target) -> None:
+    """Remove what `install` brought into a user's cluster, except the CustomResourceDefinition."""
+    _refuse_foreign_namespace(target)
+    delete = ("delete", "--ignore-not-found")
+    namespace = f"--namespace={target.jobs}"
+    target.kubectl(*delete, "ingestionjobs", "--all", namespace, "--timeout=120s", timeout=150)
+    role = _nodes_role(target)
+    target.kubectl(*delete, f"clusterrole/{role}", f"clusterrolebinding/{role}")
+    target.kubectl(*delete, f"namespace/{target.jobs}", timeout=300)
+
+
+def render(target: Target, folder: Path, namespace: str, patches: list[dict[str, Any]]) -> str:
+    """Render a folder of manifests for a namespace, with kustomize patches on top."""
     with tempfile.TemporaryDirectory() as temporary:
         overlay = Path(temporary).resolve()
         content = {
             "namespace": namespace,
             "resources": [os.path.relpath(folder, overlay)],
-            "patches": [{"patch": json.dumps(patch)} for patch in patches],
+            "patches": patches,
         }
         (overlay / "kustomization.yaml").write_text(yaml.safe_dump(content))
         return target.kubectl("kustomize", str(overlay))
 
 
 def image_patch(deployment: str, container: dict[str, Any]) -> dict[str, Any]:
-    """Return the patch of a Deployment that changes fields of the container that is named."""
-    return {
+    """Return the kustomize patch of a Deployment that changes the container that is named."""
+    patch = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment},
         "spec": {"template": {"spec": {"containers": [container]}}},
     }
-
-
-def _operator_patch(image: str) -> dict[str, Any]:
-    worker_image = {"name": "SLUICE_WORKER_IMAGE", "value": image}
-    container = {"name": "operator", "image": image, "env": [worker_image]}
-    return image_patch("sluice-operator", container)
+    return {"patch": json.dumps(patch)}
 
 
 def _apply_namespaces(target: Target) -> None:
     for name in {target.system, target.jobs}:
-        metadata = {"name": name, "labels": RESTRICTED}
+        metadata = {"name": name, "labels": RESTRICTED | OURS}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         target.kubectl.apply(json.dumps(namespace))
+
+
+def _refuse_foreign_namespace(target: Target) -> None:
+    """Raise ``ClusterError`` when a user's cluster has the namespace for something else."""
+    labels = "--output=jsonpath={.metadata.labels}"
+    arguments = ("get", "namespace", target.jobs, "--ignore-not-found", labels)
+    found = target.kubectl(*arguments)
+    if found and not OURS.items() <= json.loads(found).items():
+        raise ClusterError(
+            f"namespace {target.jobs} is there already and was not made by this command: it is"
+            " left alone. Remove it, or use another cluster."
+        )
 
 
 def _apply_secrets(target: Target) -> None:

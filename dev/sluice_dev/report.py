@@ -86,7 +86,7 @@ def outcome(
     return Outcome(
         expected=frozenset(keys.keys() - must_fail.keys()),
         doomed=must_fail,
-        rows=frozenset(row[0] for row in evidence.query(f"select id from {table}")),  # noqa: S608
+        rows=frozenset(row[0] for row in evidence.query(f"select id from {table}")),
         failed=frozenset(evidence.failed_keys(job)),
         reasons=_reasons(evidence, job),
         run_seconds=_run_seconds(target, job.name),
@@ -115,9 +115,7 @@ def left_running(target: Target, name: str) -> str:
     """Say what is left running, how to look further, and how to stop it."""
     kubectl, jobs, system = target.shown, f"-n {target.jobs}", f"-n {target.system}"
     what = "the local cluster `demo`" if target.local else f"namespace {target.jobs}"
-    stop = "make down" if target.local else (
-        f"{kubectl} delete {jobs} ingestionjobs --all && {kubectl} delete namespace {target.jobs}"
-    )  # fmt: skip
+    stop = "make down" if target.local else "make down CONTEXT=…"
     return f"""
 Left running: {what}, with the operator, Kafka, Postgres, Redis and the sample API.
   the job       {kubectl} describe {jobs} ingestionjob {name}

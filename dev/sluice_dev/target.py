@@ -67,8 +67,12 @@ def target(cluster: str, jobs: str, progress: Progress) -> Target:
     ``ClusterError``.
     """
     context, image = os.environ.get("CONTEXT"), os.environ.get("IMAGE")
+    if context and not image:
+        raise ClusterError(
+            "CONTEXT needs IMAGE: the project's image, where the cluster can pull it"
+        )
     if context:
-        return _of_the_user(context, image, jobs)
+        return user_target(context, image or "", jobs)
     if image:
         raise ClusterError("IMAGE is for a cluster of your own: give CONTEXT too, or neither")
     found = clusters.up(cluster, progress)
@@ -79,11 +83,8 @@ def target(cluster: str, jobs: str, progress: Progress) -> Target:
     return Target(kubectl, reference, jobs, local=True, shown=shown)
 
 
-def _of_the_user(context: str, image: str | None, jobs: str) -> Target:
-    if not image:
-        raise ClusterError(
-            "CONTEXT needs IMAGE: the project's image, where the cluster can pull it"
-        )
+def user_target(context: str, image: str, jobs: str) -> Target:
+    """Return the user's cluster of a context. Raises ``ClusterError`` when it does not answer."""
     require("kubectl", "install it: the cluster that CONTEXT names is used through it")
     kubectl = Kubectl(("kubectl", f"--context={context}"))
     kubectl("version", timeout=30)

@@ -1,0 +1,110 @@
+"""A run whose parts are killed in the middle ends as if nothing had been."""
+
+import pytest
+
+from e2e.ingestion import Start, force_delete
+from sluice_dev.install import wait_ready
+from sluice_dev.progress import Progress
+from sluice_dev.target import Target
+
+COUNT = 2500
+MIDDLE = 300
+
+
+@pytest.mark.parametrize("component", ["fetcher", "writer"])
+def test_workers_are_killed(start: Start, component: str) -> None:
+    """First the processes by SIGKILL, which the pod starts again; then the pods."""
+    job = start(COUNT)
+    job.wait_rows(MIDDLE)
+    job.kill_processes(component)
+    job.wait_rows(2 * MIDDLE)
+    job.kill_pods(component)
+    job.wait_complete()
+    job.judge()
+
+
+def test_the_operator_is_killed(start: Start, where: Target) -> None:
+    """Once while topics and pods are being made, once in the middle."""
+    job = start(COUNT)
+    kill_operator(where)
+    job.wait_rows(MIDDLE)
+    kill_operator(where)
+    job.wait_complete()
+    job.judge()
+
+
+def kill_operator(where: Target) -> None:
+    label = "--selector=app.kubernetes.io/component=operator"
+    pods = where.kubectl("get", "pods", label, f"-n{where.system}", "--output=name").split()
+    force_delete(where, where.system, *pods)
+
+
+@pytest.mark.parametrize("service", ["kafka", "postgres", "redis"])
+def test_a_service_is_restarted(start: Start, where: Target, service: str) -> None:
+    job = start(COUNT)
+    job.wait_rows(MIDDLE)
+    where.kubectl("delete", "pod", f"{service}-0", f"-n{where.system}", "--timeout=60s")
+    wait_ready(where, where.system, f"statefulset/{service}", Progress())
+    job.wait_complete()
+    job.judge()
+
+
+def test_a_service_is_killed(start: Start, where: Target) -> None:
+    """Postgres and the broker at once, without time to end."""
+    job = start(COUNT)
+    job.wait_rows(MIDDLE)
+    force_delete(where, where.system, "pod/postgres-0", "pod/kafka-0")
+    for service in ("kafka", "postgres"):
+        wait_ready(where, where.system, f"statefulset/{service}", Progress())
+    job.wait_complete()
+    job.judge()
+
+
+def test_a_missing_secret_is_named_and_the_job_heals_when_it_appears(
+    start: Start, where: Target
+) -> None:
+    namespace = f"--namespace={where.jobs}"
+    where.kubectl("delete", "secret", "late", namespace, "--ignore-not-found")
+    job = start(100, sink={"postgres": {"secretRef": {"name": "late"}}})
+    job.wait(
+        "condition that names the Secret", lambda: "late" in message(job.condition("Ready")), 60
+    )
+    assert job.condition("Ready")["status"] == "False"
+    assert job.phase() != "Completed"
+    uri = where.kubectl(
+        "get", "secret", "warehouse", namespace, "--output=go-template={{.data.uri | base64decode}}"
+    )
+    where.kubectl("create", "secret", "generic", "late", namespace, f"--from-literal=uri={uri}")
+    job.wait_complete()
+    job.judge()
+
+
+def message(condition: dict[str, str]) -> str:
+    return condition.get("message", "")
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_a_job_is_deleted_in_the_middle(start: Start, policy: str) -> None:
+    """Its rows stay; what is Sluice's own goes, and the topics as the deletionPolicy says."""
+    job = start(COUNT, deletionPolicy=policy)
+    job.wait_rows(MIDDLE)
+    topics = job.evidence.topics(job.job)
+    assert topics == {job.job.topic(each) for each in ("items", "records", "dead")}
+    assert job.evidence.groups(job.job) == {job.job.group("fetch"), job.job.group("write")}
+    assert job.offset_rows() > 0
+    job.delete()
+    assert job.evidence.topics(job.job) == (topics if policy == "Retain" else set())
+    assert job.evidence.groups(job.job) == set()
+    assert job.evidence.redis_keys(job.job) == set()
+    assert job.offset_rows() == 0
+    assert len(job.rows()) >= MIDDLE
+    job.wait("end of what it had made", lambda: job.objects() == set(), 60)
+
+
+def test_what_somebody_deletes_is_made_again(start: Start, where: Target) -> None:
+    job = start(COUNT)
+    job.wait_rows(MIDDLE)
+    workloads = [f"deployment/{job.job.resource(each)}" for each in ("fetcher", "writer")]
+    where.kubectl("delete", *workloads, f"--namespace={where.jobs}")
+    job.wait_complete()
+    job.judge()
