@@ -4,12 +4,16 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
+from aiokafka import AIOKafkaProducer
+
+from sluice_workers import wire
+from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Entry, Rejected, newest_rows, ranges
 from sluice_workers.write.offsets import Owner, Position
-from sluice_workers.write.rejects import Rejects
 from sluice_workers.write.sink import BAD_DATA, RETRIED, Sink, failure, refusal
 
 ATTEMPTS: Final = 5
@@ -21,11 +25,17 @@ class Committer:
     """Commits entries of claimed partitions through one session."""
 
     def __init__(
-        self, sink: Sink, owner: Owner, positions: Mapping[int, Position], rejects: Rejects
+        self,
+        sink: Sink,
+        owner: Owner,
+        positions: Mapping[int, Position],
+        failures: Failures,
+        producer: AIOKafkaProducer,
     ) -> None:
         self._sink = sink
         self._owner = owner
-        self._rejects = rejects
+        self._failures = failures
+        self._producer = producer
         self.positions = dict(positions)
         """Where each partition is, as the database has it."""
 
@@ -36,8 +46,7 @@ class Committer:
         ``FencedError`` and ``DependencyError``; then the partitions must be claimed anew.
         """
         rejected = [entry.content for entry in entries if isinstance(entry.content, Rejected)]
-        await self._rejects.give_up(rejected)
-        metrics.REJECTED.inc(len(rejected))
+        await self._give_up(rejected)
         try:
             await self._transaction(entries)
         except BAD_DATA as error:
@@ -50,8 +59,7 @@ class Committer:
             _LOG.warning("a record was refused: %s", refusal(error))
             bad = rows[0]
             rejected = _rejected(bad, error)
-            await self._rejects.give_up([rejected])
-            metrics.REJECTED.inc()
+            await self._give_up([rejected])
             given_up = replace(bad, content=rejected)
             await self._transaction([given_up if entry is bad else entry for entry in entries])
             return
@@ -61,6 +69,10 @@ class Committer:
                 await self._transaction(half)
             except BAD_DATA as again:
                 await self._search(half, again)
+
+    async def _give_up(self, rejected: Sequence[Rejected]) -> None:
+        await self._failures.give_up(self._producer, [_dead(each) for each in rejected])
+        metrics.REJECTED.inc(len(rejected))
 
     async def _transaction(self, entries: Sequence[Entry]) -> None:
         ends, rows = ranges(entries), newest_rows(entries)
@@ -84,3 +96,14 @@ def _rejected(entry: Entry, error: Exception) -> Rejected:
     if isinstance(content, Rejected):
         return content
     return Rejected(content.key, content.item, refusal(error), repr(content.values)[:4096])
+
+
+def _dead(rejected: Rejected) -> wire.DeadItem:
+    return wire.DeadItem(
+        key=rejected.key,
+        item=rejected.item,
+        reason=wire.FailureReason.INVALID_RECORD,
+        message=rejected.message,
+        failed_at=datetime.now(UTC),
+        value=rejected.value,
+    )

@@ -19,7 +19,8 @@ from aiokafka.errors import (
 from redis.asyncio import Redis
 
 from sluice_api.errors import DependencyError
-from sluice_workers import kafka, wire
+from sluice_workers import failures, kafka, wire
+from sluice_workers.failures import Failures
 from sluice_workers.meter import Meter
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
@@ -28,7 +29,6 @@ from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batcher, Entry, Limits, Rejected, Trigger
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.offsets import FencedError, Owner
-from sluice_workers.write.rejects import Rejects
 from sluice_workers.write.row import InvalidRecordError, RowParser
 from sluice_workers.write.sink import Sink, connect
 
@@ -74,11 +74,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def run(self) -> None:
         """Write until told to stop; what fails outside is tried again for ever."""
         connection = KafkaConnection.read(self._context.folder)
-        redis = Redis.from_url(
-            read_text(self._context.folder / "redis" / "url").strip(),
-            socket_timeout=5,
-            socket_connect_timeout=5,
-        )
+        redis = failures.connect(read_text(self._context.folder / "redis" / "url").strip())
         producer = kafka.producer(connection, self._settings.compression)
         self._consumer: AIOKafkaConsumer = kafka.consumer(
             connection,
@@ -91,7 +87,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         try:
             if await self._start(producer) and await self._start(self._consumer):
                 dead, job = self._settings.dead, self._settings.job
-                self._rejects = Rejects(producer, redis, dead, job)
+                self._failures, self._producer = Failures(redis, dead, job), producer
                 self._consumer.subscribe([self._settings.records.name], listener=self)
                 await self._loop()
         finally:
@@ -242,7 +238,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 )
             self._consumer.seek(place, at)
         self._consumer.resume(*self._assigned)
-        self._committer = Committer(self._sink, self._owner, positions, self._rejects)
+        self._committer = Committer(
+            self._sink, self._owner, positions, self._failures, self._producer
+        )
         self._trouble = None
         await self._follow(positions)
 

@@ -1,0 +1,294 @@
+"""The fetcher: items in, requests in flight, records out.
+
+A fixed number of slots takes items whose turn has come. A slot is held for one request, never for a
+wait: an item that is to be tried again waits on a timer, one that is to be acknowledged in a task.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sluice_api.errors import DependencyError
+from sluice_workers import failures, kafka, wire
+from sluice_workers.failures import Failures
+from sluice_workers.fetch import metrics, retry
+from sluice_workers.fetch.api import Api, secret_headers
+from sluice_workers.fetch.intake import Intake
+from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
+from sluice_workers.fetch.output import Output
+from sluice_workers.fetch.partition import Work
+from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
+from sluice_workers.meter import Meter
+from sluice_workers.runtime import ProcessContext
+from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
+from sluice_workers.state import ProcessState, Trouble
+
+COMMIT_EVERY: Final = 1.0
+"""Seconds between two commits."""
+RETRY: Final = 1.0
+"""Seconds between two tries of what failed outside."""
+DRAIN: Final = 15.0
+"""Seconds that requests in flight have to end when the pod is stopped."""
+TROUBLE_LASTS: Final = 5.0
+"""Seconds after which a trouble that did not come again is over."""
+FETCH_BYTES: Final = 128 << 10
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Fetcher:
+    """One event loop of the job's group of fetchers."""
+
+    def __init__(self, settings: FetcherSettings, context: ProcessContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._ready: asyncio.Queue[Work] = asyncio.Queue()
+        self._succeeded: set[str] = set()
+        """Keys to take out of the failed set before their offsets are committed."""
+        self._completions: set[asyncio.Task[None]] = set()
+        """What waits for the broker's and Redis's acknowledgements."""
+        self._trouble: tuple[float, Trouble] | None = None
+        now = time.monotonic()
+        self._done, self._latency, self._bytes = Meter(now), Meter(now), Meter(now)
+        self._total = self._failed = self._in_flight = 0
+
+    async def run(self) -> None:
+        """Fetch until told to stop; what fails outside is tried again for ever."""
+        settings, folder = self._settings, self._context.folder
+        connection = KafkaConnection.read(folder)
+        redis = failures.connect(read_text(folder / "redis" / "url").strip())
+        self._failures = Failures(redis, settings.dead, settings.job)
+        self._limiter = self._limit(redis)
+        self._api = Api(settings.http, settings.concurrency, secret_headers(folder))
+        self._output = Output(connection, settings.compression, settings.records, self._failures)
+        consumer = kafka.consumer(
+            connection,
+            group=settings.job.group("fetch"),
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_000,
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        self._intake = Intake(consumer, settings.items, self._ready.put_nowait, self._take_out)
+        reporting = asyncio.create_task(self._report())
+        try:
+            if await self._start(consumer):
+                await self._work()
+        finally:
+            reporting.cancel()
+            await self._close(consumer, redis)
+
+    def _limit(self, redis: Redis) -> Limiter:
+        limit = self._settings.rate_limit
+        return TokenBucket(redis, self._settings.job, limit) if limit else Unlimited()
+
+    async def _start(self, consumer: Any) -> bool:
+        """Start the clients of the broker; return False when told to stop before it answers."""
+        while not self._context.stopping.is_set():
+            try:
+                await self._output.open()
+                await consumer.start()
+            except (KafkaError, DependencyError) as error:
+                self._say("BrokerUnreachable", f"the broker does not answer: {error}")
+                await self._pause()
+            else:
+                self._intake.subscribe()
+                return True
+        return False
+
+    async def _work(self) -> None:
+        slots = [asyncio.create_task(self._slot()) for _ in range(self._settings.concurrency)]
+        committing = asyncio.create_task(self._commits())
+        while not self._context.stopping.is_set():
+            try:
+                await self._intake.take()
+            except DependencyError as error:
+                self._say(error.reason, str(error))
+                await self._pause()
+        await self._drain()
+        for task in (*slots, committing):
+            task.cancel()
+        try:
+            await self._intake.commit()
+        except DependencyError as error:
+            _LOG.info("the last offsets were not committed: %s", error)
+
+    async def _drain(self) -> None:
+        """Wait for what is in flight, and for its acknowledgements; slots start nothing more."""
+        deadline = time.monotonic() + DRAIN
+        while (self._in_flight or self._completions) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+    async def _close(self, consumer: Any, redis: Redis) -> None:
+        for task in self._completions:
+            task.cancel()
+        for closing in (consumer.stop(), self._output.close(), self._api.close(), redis.aclose()):
+            try:
+                await closing
+            except (KafkaError, RedisError, OSError) as error:
+                _LOG.info("while closing: %s", error)
+
+    async def _slot(self) -> None:
+        """Ask for one item after the other."""
+        while True:
+            work = await self._ready.get()
+            await self._permission()
+            if work.partition.lost or self._context.stopping.is_set():
+                continue
+            self._in_flight += 1
+            metrics.IN_FLIGHT.inc()
+            try:
+                await self._attempt(work)
+            finally:
+                metrics.IN_FLIGHT.dec()
+                self._in_flight -= 1
+
+    async def _attempt(self, work: Work) -> None:
+        started = time.monotonic()
+        if work.started is None:
+            work.started = started
+        work.attempts += 1
+        outcome = await self._api.ask(work.item)
+        ended = time.monotonic()
+        metrics.LATENCY.observe(ended - started)
+        self._latency.add(ended, 1, ended - started)
+        if isinstance(outcome, Fetched):
+            metrics.ATTEMPTS.labels("fetched").inc()
+            self._spawn(self._succeed(work, outcome))
+        else:
+            metrics.ATTEMPTS.labels(outcome.reason).inc()
+            self._fail(work, outcome, ended - work.started)
+
+    async def _permission(self) -> None:
+        """Wait until a request may start; while Redis does not tell, none may."""
+        while True:
+            try:
+                await self._limiter.acquire()
+            except DependencyError as error:
+                self._say(error.reason, str(error))
+                await self._pause()
+            else:
+                return
+
+    def _fail(self, work: Work, failure: Failure, elapsed: float) -> None:
+        decision = retry.decide(
+            self._settings.retry,
+            failure,
+            attempts=work.attempts,
+            elapsed=elapsed,
+            chance=random.random(),  # noqa: S311  jitter is no secret
+        )
+        if isinstance(decision, Again):
+            metrics.RETRIES.inc()
+            asyncio.get_running_loop().call_later(decision.delay, self._ready.put_nowait, work)
+        else:
+            self._spawn(self._give_up(work, decision))
+
+    async def _succeed(self, work: Work, fetched: Fetched) -> None:
+        """Produce the records, until the broker has them."""
+        await self._until_done(lambda: self._output.records(work.item, fetched))
+        metrics.RECORDS.inc(len(fetched.records))
+        now = time.monotonic()
+        self._bytes.add(now, len(fetched.records), sum(map(len, fetched.records)))
+        self._succeeded.add(work.item.text_key)
+        self._finish(work, "fetched")
+
+    async def _give_up(self, work: Work, given_up: GivenUp) -> None:
+        """Put the item into the dead topic and the failed set, until both have it."""
+        self._succeeded.discard(work.item.text_key)
+        dead = wire.DeadItem(
+            key=work.item.text_key,
+            item=work.item.id,
+            reason=given_up.failure.reason,
+            message=given_up.failure.message,
+            status=given_up.failure.status,
+            attempts=given_up.attempts,
+            failed_at=datetime.now(UTC),
+            value=work.item.value.decode(errors="backslashreplace") or None,
+        )
+        await self._until_done(lambda: self._output.dead(dead))
+        self._failed += 1
+        self._finish(work, "given_up")
+
+    async def _until_done(self, attempt: Any) -> None:
+        while True:
+            try:
+                await attempt()
+            except DependencyError as error:
+                self._say(error.reason, str(error))
+                await asyncio.sleep(RETRY)
+            else:
+                return
+
+    def _finish(self, work: Work, outcome: str) -> None:
+        metrics.ITEMS.labels(outcome).inc()
+        self._total += 1
+        self._done.add(time.monotonic())
+        self._intake.finish(work)
+
+    async def _commits(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY)
+            try:
+                await self._intake.commit()
+            except DependencyError as error:
+                self._say(error.reason, str(error))
+
+    async def _take_out(self) -> None:
+        """Take the keys that succeeded out of the failed set: no offset passes before."""
+        keys, self._succeeded = self._succeeded, set()
+        try:
+            await self._failures.take_out(keys)
+        except DependencyError:
+            self._succeeded |= keys
+            raise
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._completions.add(task)
+        task.add_done_callback(self._completions.discard)
+
+    def _say(self, reason: str, message: str) -> None:
+        if self._trouble is None or self._trouble[1].reason != reason:
+            _LOG.warning("%s: %s", reason, message)
+        self._trouble = (time.monotonic(), Trouble(reason=reason, message=message))
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(RETRY):
+                await self._context.stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _report(self) -> None:
+        while True:
+            self._context.report(self._state(time.monotonic()))
+            await asyncio.sleep(1)
+
+    def _state(self, now: float) -> ProcessState:
+        if self._trouble is not None and now - self._trouble[0] > TROUBLE_LASTS:
+            self._trouble = None
+        return ProcessState(
+            process=self._context.index,
+            ready=self._intake.joined,
+            trouble=self._trouble[1] if self._trouble else None,
+            assigned=self._intake.assigned,
+            in_flight=self._in_flight,
+            done=self._total,
+            failed=self._failed,
+            rate=self._done.rate(now),
+            latency=self._latency.mean(now),
+            message_bytes=self._bytes.mean(now),
+        )
+
+
+async def run(context: ProcessContext) -> None:
+    """Run a fetcher in a child process of the pod."""
+    settings = FetcherSettings.read(context.folder, "fetcher")
+    await Fetcher(settings, context).run()

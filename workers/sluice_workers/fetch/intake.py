@@ -1,0 +1,211 @@
+"""The consumer's side of a fetcher: membership, what is taken, what is committed.
+
+Everything that touches the group's offsets happens under one lock, which a rebalance holds from the
+moment partitions are revoked until others are assigned: no commit falls in between. Work in flight
+goes on meanwhile; it counts if its partition comes back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from sluice_api.errors import DependencyError
+from sluice_workers.fetch import metrics
+from sluice_workers.fetch.item import read_item
+from sluice_workers.fetch.ledger import Ledger
+from sluice_workers.fetch.partition import Partition, Work
+from sluice_workers.settings import Topic
+
+POLL_MS: Final = 200
+"""How long one read waits for items."""
+MAX_ITEMS: Final = 500
+"""Items that one read takes at the most: the others' turn comes soon."""
+_LOG: Final = logging.getLogger(__name__)
+
+Start = Callable[[Work], None]
+
+
+class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Takes items of the assigned partitions and commits what is done of them.
+
+    ``start`` is called with each item whose turn has come. ``before_commit`` is awaited before
+    offsets are committed, and keeps them from it by raising ``DependencyError``.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        topic: Topic,
+        start: Start,
+        before_commit: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._start = start
+        self._before_commit = before_commit
+        self._lock = asyncio.Lock()
+        self._rebalancing = False
+        self._assignment = 0
+        """Counts assignments: what was read under an earlier one is read again."""
+        self._unplaced: set[TopicPartition] = set()
+        """Assigned partitions of which it is not known yet where to go on."""
+        self._partitions: dict[TopicPartition, Partition] = {}
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has assigned something, if only nothing."""
+        return self._assignment > 0 and not self._unplaced
+
+    @property
+    def assigned(self) -> tuple[int, ...]:
+        """The partitions' numbers."""
+        return tuple(sorted(place.partition for place in self._partitions))
+
+    @property
+    def window(self) -> int:
+        """Items that are taken and not committed."""
+        return sum(partition.ledger.span for partition in self._partitions.values())
+
+    def subscribe(self) -> None:
+        """Join the group."""
+        self._consumer.subscribe([self._topic.name], listener=self)
+
+    async def take(self) -> None:
+        """Read a little and start what may start.
+
+        Raises ``DependencyError``: the broker, an offset that is gone, a topic made anew.
+        """
+        try:
+            async with self._lock:
+                await self._place()
+                self._throttle()
+                assignment = self._assignment
+            found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_ITEMS)
+            async with self._lock:
+                if assignment == self._assignment:
+                    self._admit(found)
+        except NoOffsetForPartitionError:
+            return  # it is placed at the next call
+        except OffsetOutOfRangeError as error:
+            raise DependencyError(
+                "OffsetOutOfRange", f"items that were not fetched are gone from the topic: {error}"
+            ) from error
+        except KafkaError as error:
+            raise DependencyError(
+                "BrokerUnreachable", f"the broker does not answer: {error}"
+            ) from error
+
+    async def commit(self) -> None:
+        """Commit what is contiguous and done. Raises ``DependencyError``."""
+        async with self._lock:
+            await self._commit()
+
+    def finish(self, work: Work) -> None:
+        """Note an item as done, and start the next one of its key."""
+        partition = work.partition
+        partition.ledger.finish(work.item.offset)
+        following = partition.lanes.leave(work.item.key)
+        if following is not None and not partition.lost:
+            self._start(following)
+
+    def _admit(self, found: dict[TopicPartition, list[Any]]) -> None:
+        for place, messages in found.items():
+            partition = self._partitions.get(place)
+            if partition is None:
+                continue
+            for message in messages:
+                if message.offset >= partition.ledger.position:
+                    self._admit_one(partition, message)
+        metrics.WINDOW.set(self.window)
+
+    def _admit_one(self, partition: Partition, message: Any) -> None:
+        item = read_item(
+            self._topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            headers=message.headers,
+        )
+        partition.ledger.take(item.offset, item.size)
+        work = Work(item, partition)
+        if partition.lanes.enter(item.key, work):
+            self._start(work)
+
+    def _throttle(self) -> None:
+        """Read nothing more of a partition whose window is full."""
+        paused = self._consumer.paused()
+        for place, partition in self._partitions.items():
+            if partition.ledger.full and place not in paused:
+                self._consumer.pause(place)
+            elif not partition.ledger.full and place in paused:
+                self._consumer.resume(place)
+
+    async def _place(self) -> None:
+        """Find where to go on in new partitions: at the committed offset, else at the start."""
+        if not self._unplaced:
+            return
+        places = list(self._unplaced)
+        starts = await self._consumer.beginning_offsets(places)
+        for place in places:
+            committed = await self._consumer.committed(place)
+            position = starts[place] if committed is None else committed
+            if position < starts[place]:
+                raise DependencyError(
+                    "OffsetOutOfRange",
+                    f"{place.topic}/{place.partition}: the next item is {position}, the oldest in"
+                    f" the topic is {starts[place]}: what is between them is lost",
+                )
+            self._partitions[place] = Partition(Ledger(position, committed=committed))
+            self._consumer.seek(place, position)
+        self._unplaced.clear()
+        self._consumer.resume(*places)
+
+    async def _commit(self) -> None:
+        pending = {
+            place: offset
+            for place, partition in self._partitions.items()
+            if (offset := partition.ledger.pending) is not None
+        }
+        if not pending:
+            return
+        await self._before_commit()
+        try:
+            await self._consumer.commit(pending)
+        except (KafkaError, ValueError) as error:
+            raise DependencyError(
+                "BrokerUnreachable", f"the group's offsets were not committed: {error}"
+            ) from error
+        metrics.COMMITS.inc()
+        for place, offset in pending.items():
+            self._partitions[place].ledger.note_commit(offset)
+
+    async def on_partitions_revoked(self, _revoked: Any) -> None:
+        """Commit what is done; hold the lock until partitions are assigned."""
+        if not self._rebalancing:
+            await self._lock.acquire()
+            self._rebalancing = True
+        try:
+            await self._commit()
+        except DependencyError as error:
+            _LOG.info("not committed before the rebalance, done again after it: %s", error)
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Keep the work of partitions that came back, forget that of those that went."""
+        metrics.REBALANCES.inc()
+        now = set(assigned)
+        for place in set(self._partitions) - now:
+            self._partitions.pop(place).lost = True
+        for place, partition in self._partitions.items():
+            self._consumer.seek(place, partition.ledger.position)
+        self._unplaced = now - set(self._partitions)
+        if self._unplaced:
+            self._consumer.pause(*self._unplaced)
+        self._assignment += 1
+        if self._rebalancing:
+            self._rebalancing = False
+            self._lock.release()

@@ -1,0 +1,88 @@
+"""One item, as a message of the items topic becomes it; pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sluice_api.errors import DependencyError
+from sluice_workers import wire
+from sluice_workers.settings import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of work and of retry."""
+
+    partition: int
+    offset: int
+    key: bytes
+    """The message key as it came; records carry it on, so they land in the same partition."""
+    value: bytes
+    """The attributes as a JSON object, or empty."""
+    id: str
+    version: int
+    """What its records carry as their version."""
+    flaw: str | None = None
+    """Why it cannot be requested, if so."""
+
+    @property
+    def text_key(self) -> str:
+        """The key as text, for URLs, the dead topic and the failed set."""
+        return self.key.decode(errors="backslashreplace")
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key) + len(self.value)
+
+
+def read_item(
+    topic: Topic,
+    *,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes]],
+) -> Item:
+    """Turn a message into an item.
+
+    Raises ``DependencyError`` (``TopicRecreated``) when the message belongs to another generation
+    of the topic: its offsets then mean something else than those that were committed.
+    """
+    headers = tuple(headers)
+    _check_generation(topic, wire.header(headers, wire.GENERATION))
+    text = (key or b"").decode(errors="backslashreplace")
+    return Item(
+        partition=partition,
+        offset=offset,
+        key=key or b"",
+        value=value or b"",
+        id=wire.item_id(
+            run=wire.header(headers, wire.RUN),
+            key=text,
+            generation=topic.generation,
+            partition=partition,
+            offset=offset,
+        ),
+        version=wire.record_version(topic.generation, offset),
+        flaw=_flaw(key),
+    )
+
+
+def _check_generation(topic: Topic, found: str | None) -> None:
+    if found is not None and found != str(topic.generation):
+        raise DependencyError(
+            "TopicRecreated",
+            f"Topic {topic.name} holds generation {found}, this job reads generation"
+            f" {topic.generation}: the topic was made anew; delete the job and create it again.",
+        )
+
+
+def _flaw(key: bytes | None) -> str | None:
+    if not key:
+        return "the message has no key; its key must be the item key"
+    try:
+        key.decode()
+    except UnicodeDecodeError as error:
+        return f"the item key must be UTF-8, found {key[:40]!r} ({error.reason})"
+    return None

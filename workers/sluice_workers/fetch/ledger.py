@@ -1,0 +1,91 @@
+"""Which offsets of a partition are done, and how far it may be committed; pure.
+
+Offsets are taken in order and finish in any order. Only what is contiguous from the last commit
+may be committed: a crash then repeats items and loses none. What lies between the first unfinished
+offset and the last taken one is the window; it is bounded, so that one slow item holds back a
+bounded number of others.
+
+A ledger lives for one assignment. A partition that comes back after another member had it gets a
+new ledger, so that what finishes late reaches a ledger that nobody commits.
+"""
+
+from collections import deque
+
+
+class Ledger:
+    """The offsets of one partition during one assignment.
+
+    ``position`` is the next offset to read; ``committed`` what the group holds for the partition,
+    None when it holds nothing yet.
+    """
+
+    def __init__(
+        self,
+        position: int,
+        *,
+        committed: int | None = None,
+        max_items: int = 10_000,
+        max_bytes: int = 64 << 20,
+    ) -> None:
+        self._position = position
+        self._committed = committed
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._window: deque[tuple[int, int]] = deque()
+        self._bytes = 0
+        self._unfinished: set[int] = set()
+
+    @property
+    def position(self) -> int:
+        """The offset after the last taken one: where reading goes on."""
+        return self._position
+
+    @property
+    def committed(self) -> int | None:
+        """What the group holds for the partition, as far as this member knows."""
+        return self._committed
+
+    @property
+    def committable(self) -> int:
+        """The first offset that is not finished; everything before it is."""
+        return self._window[0][0] if self._window else self._position
+
+    @property
+    def pending(self) -> int | None:
+        """What should be committed now, or None when the group holds it already."""
+        return self.committable if self.committable != (self._committed or 0) else None
+
+    @property
+    def span(self) -> int:
+        """Items in the window: unfinished ones, and those that finished behind one of them."""
+        return len(self._window)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be taken until the first unfinished item is done."""
+        return len(self._window) >= self._max_items or self._bytes >= self._max_bytes
+
+    def take(self, offset: int, size: int) -> None:
+        """Note an offset as being worked on; ``size`` is the bytes it holds in memory.
+
+        Raises ``ValueError`` when an offset comes twice or out of order.
+        """
+        if offset < self._position:
+            raise ValueError(f"offset {offset} was taken already; next is {self._position}")
+        self._window.append((offset, size))
+        self._unfinished.add(offset)
+        self._bytes += size
+        self._position = offset + 1
+
+    def finish(self, offset: int) -> None:
+        """Note an offset as done. Raises ``ValueError`` for one that is not being worked on."""
+        if offset not in self._unfinished:
+            raise ValueError(f"offset {offset} is not being worked on")
+        self._unfinished.remove(offset)
+        while self._window and self._window[0][0] not in self._unfinished:
+            _, size = self._window.popleft()
+            self._bytes -= size
+
+    def note_commit(self, offset: int) -> None:
+        """Note what the group holds by now."""
+        self._committed = offset

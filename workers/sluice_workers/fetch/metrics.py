@@ -1,0 +1,23 @@
+"""The fetcher's metrics."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ATTEMPTS: Final = Counter("sluice_fetch_attempts_total", "Requests by outcome.", ["outcome"])
+ITEMS: Final = Counter("sluice_fetch_items_total", "Items done, by how.", ["outcome"])
+RECORDS: Final = Counter("sluice_fetch_records_total", "Records acknowledged by the broker.")
+RETRIES: Final = Counter("sluice_fetch_retries_total", "Items put back to be tried again.")
+COMMITS: Final = Counter("sluice_fetch_commits_total", "Commits of the group's offsets.")
+REBALANCES: Final = Counter("sluice_fetch_rebalances_total", "Assignments of partitions.")
+IN_FLIGHT: Final = Gauge(
+    "sluice_fetch_requests_in_flight", "Requests in flight.", multiprocess_mode="livesum"
+)
+WINDOW: Final = Gauge(
+    "sluice_fetch_window_items", "Items taken and not committed.", multiprocess_mode="livesum"
+)
+LATENCY: Final = Histogram(
+    "sluice_fetch_attempt_seconds",
+    "Time of an attempt, from its start to the last byte.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)

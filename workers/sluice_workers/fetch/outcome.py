@@ -1,0 +1,44 @@
+"""What asking the API for one item can come to; values only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sluice_workers.wire import FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The records of one item, read to the last."""
+
+    records: tuple[bytes, ...]
+    """Each a JSON object."""
+    at: datetime
+    """When they were fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that brought no records."""
+
+    reason: FailureReason
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds that the API asked to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The item is to be tried again."""
+
+    delay: float
+    """Seconds to wait before."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The item is not tried again."""
+
+    failure: Failure
+    attempts: int
+    """How often the API was asked."""

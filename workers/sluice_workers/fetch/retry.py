@@ -1,0 +1,69 @@
+"""Whether and when a failed item is tried again; pure."""
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from sluice_api.source import Retry
+from sluice_workers.fetch.outcome import Again, Failure, GivenUp
+from sluice_workers.wire import FailureReason
+
+PASSING: Final = frozenset(
+    {FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.MALFORMED}
+)
+"""Reasons that another attempt may heal. A malformed answer is one: APIs cut them under load."""
+
+
+def decide(
+    retry: Retry, failure: Failure, *, attempts: int, elapsed: float, chance: float
+) -> Again | GivenUp:
+    """Decide on an item whose attempt number ``attempts`` failed.
+
+    ``elapsed`` is seconds since its first attempt began, ``chance`` a random number in [0, 1).
+    """
+    if not _may_pass(retry, failure):
+        return GivenUp(failure, attempts)
+    if attempts >= retry.attempts:
+        return GivenUp(failure, attempts)
+    delay = _delay(retry, failure, attempts, chance)
+    if elapsed + delay > retry.deadline.seconds:
+        return GivenUp(_past_deadline(retry, failure), attempts)
+    return Again(delay)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for: a number of seconds or an HTTP date.
+
+    None for no header and for what is neither; a date in the past asks for none.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _may_pass(retry: Retry, failure: Failure) -> bool:
+    if failure.reason is FailureReason.HTTP_STATUS:
+        return failure.status in retry.statuses
+    return failure.reason in PASSING
+
+
+def _delay(retry: Retry, failure: Failure, attempts: int, chance: float) -> float:
+    """Full jitter; on top of what the API asked for, lest all come back at one moment."""
+    initial, longest = retry.backoff.initial.seconds, retry.backoff.max.seconds
+    # Bounded exponent: attempts reach 100, and 2^100 has no use.
+    ceiling = min(math.ldexp(initial, min(attempts - 1, 60)), longest)
+    return min((failure.retry_after or 0.0) + chance * ceiling, longest)
+
+
+def _past_deadline(retry: Retry, failure: Failure) -> Failure:
+    message = f"{failure.message}; another attempt would pass the deadline of {retry.deadline}"
+    return Failure(failure.reason, message, failure.status)
