@@ -9,6 +9,7 @@ import click
 import kopf
 import uvloop
 from aiohttp import web
+from kopf._core.engines.peering import Identity
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient
 from prometheus_client import generate_latest
@@ -55,6 +56,8 @@ async def run(settings: OperatorSettings) -> None:
                 settings=handlers.settings(),
                 ready_flag=ready,
                 standalone=True,
+                # By default it asks for the user's name, which a pod's user need not have.
+                identity=Identity("sluice"),
                 clusterwide=settings.namespace is None,
                 namespaces=[settings.namespace] if settings.namespace else [],
             )

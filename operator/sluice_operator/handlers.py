@@ -23,6 +23,11 @@ def registry(queue: WorkQueue) -> kopf.OperatorRegistry:
     async def owned_changed(namespace: str | None, labels: Any, **_: Any) -> None:
         queue.wake(JobName(namespace or "", labels[names.JOB_LABEL]))
 
+    def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+        in_cluster = kopf.login_with_service_account(**arguments)
+        return in_cluster or kopf.login_with_kubeconfig(**arguments)
+
+    kopf.on.login(registry=found)(login)
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=found)(job_changed)
     ours = {names.JOB_LABEL: kopf.PRESENT}
     for group, version, plural in (("apps", "v1", "deployments"), ("batch", "v1", "jobs")):

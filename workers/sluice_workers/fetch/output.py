@@ -107,10 +107,11 @@ class Output:
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         """Drop a producer that failed: after a fatal error it takes nothing any more."""
         async with self._renewing:
-            if self._producer is not broken:
+            held = self._producer
+            if held is None or held is not broken:
                 return
             self._producer = None
         try:
-            await broken.stop()
+            await held.stop()
         except KafkaError as error:
             _LOG.info("while dropping a producer: %s", error)
