@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from e2e.ingestion import Ingestion, Start
+from sluice_dev import cluster as clusters
 from sluice_dev.cities import SampleApi, some_cities
 from sluice_dev.install import install
 from sluice_dev.progress import Progress
@@ -38,6 +39,8 @@ def where() -> Iterator[Target]:
     cluster = os.environ.get("SLUICE_TEST_CLUSTER", "")
     if not cluster and "CONTEXT" not in os.environ:
         pytest.fail("SLUICE_TEST_CLUSTER must name a local cluster, or CONTEXT and IMAGE yours")
+    if cluster:
+        clusters.running(cluster)
     progress = Progress()
     found = target(cluster, NAMESPACE, progress)
     install(found, progress)
