@@ -55,7 +55,9 @@ class Broker:
     async def create(self, topic: str, partitions: int, replication: int | None) -> None:
         """Create a topic without a limit of time; one that is there is left as it is."""
         config = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
-        new = NewTopic(topic, partitions, replication or -1, topic_configs=config)
+        new = NewTopic(topic, partitions, replication or 1, topic_configs=config)
+        # The client refuses -1, by which the protocol asks for the broker's default.
+        new.replication_factor = replication or -1
 
         async def ask() -> None:
             answer = await (await self._opened()).create_topics([new])

@@ -47,7 +47,8 @@ class WorkQueue:
                 retry = FIRST_RETRY
             except Exception:  # noqa: BLE001  whatever it was, the next look may succeed
                 _LOG.exception("%s: the look failed, the next in %.0f s", job, retry)
-                delay, retry = retry, min(2 * retry, LAST_RETRY)
+                await asyncio.sleep(retry)
+                delay, retry = 0, min(2 * retry, LAST_RETRY)
             if delay is None and not woken.is_set():
                 break
             await _wait(woken, delay or 0)
