@@ -56,7 +56,9 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Run kubectl as the cluster's administrator; return what it printed."""
-        return run([self.kubectl_path, *arguments], env=self.environment, stdin=stdin, timeout=timeout)
+        return run(
+            [self.kubectl_path, *arguments], env=self.environment, stdin=stdin, timeout=timeout
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,7 +75,9 @@ class Cluster:
         debian = self.layout.state / "debian"
         command = ["ctr", "--address", components.CONTAINERD_SOCKET, "--namespace", "k8s.io"]
         command = self.inside([*command, "images", "import", "--no-unpack=false", archive])
-        run([part for part in command if part != "--no-unpack=false"], env=_node_environment(debian))
+        run(
+            [part for part in command if part != "--no-unpack=false"], env=_node_environment(debian)
+        )
 
 
 def _node_environment(debian: Path) -> dict[str, str]:

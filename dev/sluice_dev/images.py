@@ -159,9 +159,7 @@ def project_image(progress: Progress) -> tuple[str, Path]:
             shutil.copytree(PROJECT / name, code / Path(name).name, ignore=_IGNORED)
         _compile(code)
         layer = folder / "code.layer"
-        write_layer(
-            layer, {"opt/sluice/app": code, "usr/local/bin/sluice": launcher.read_bytes()}
-        )
+        write_layer(layer, {"opt/sluice/app": code, "usr/local/bin/sluice": launcher.read_bytes()})
         layers = [base, dependencies / "layer.tar", layer]
         write_image(folder / "image.tar", reference, layers, _PROJECT_CONFIG)
         shutil.rmtree(code)

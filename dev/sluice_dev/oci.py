@@ -66,9 +66,7 @@ def _add_tree(tar: tarfile.TarFile, source: Path, name: str) -> None:
             _add_tree(tar, child, f"{name}/{child.name}")
 
 
-def write_image(
-    target: Path, reference: str, layers: Iterable[Path], config: ImageConfig
-) -> None:
+def write_image(target: Path, reference: str, layers: Iterable[Path], config: ImageConfig) -> None:
     """Write an image archive that ``ctr images import`` and ``docker load`` take."""
     layers = list(layers)
     digests = [_sha256(layer) for layer in layers]
