@@ -17,8 +17,15 @@ def registry(queue: WorkQueue) -> kopf.OperatorRegistry:
     """Return the handlers that wake a queue."""
     found = kopf.OperatorRegistry()
 
-    async def job_changed(namespace: str | None, name: str | None, **_: Any) -> None:
-        queue.wake(JobName(namespace or "", name or ""))
+    known: dict[JobName, object] = {}
+
+    async def job_changed(namespace: str | None, name: str | None, meta: Any, **_: Any) -> None:
+        # A change of the status is our own: it would wake us for ever.
+        job = JobName(namespace or "", name or "")
+        asked = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+        if known.get(job) != asked:
+            known[job] = asked
+            queue.wake(job)
 
     async def owned_changed(namespace: str | None, labels: Any, **_: Any) -> None:
         queue.wake(JobName(namespace or "", labels[names.JOB_LABEL]))

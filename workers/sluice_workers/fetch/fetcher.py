@@ -21,6 +21,7 @@ from sluice_workers import failures, kafka, wire
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
 from sluice_workers.fetch.api import Api, secret_headers
+from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
 from sluice_workers.fetch.output import Output
@@ -49,7 +50,7 @@ class Fetcher:
     def __init__(self, settings: FetcherSettings, context: ProcessContext) -> None:
         self._settings = settings
         self._context = context
-        self._ready: asyncio.Queue[Work] = asyncio.Queue()
+        self._backlog = Backlog()
         self._succeeded: set[str] = set()
         """Keys to take out of the failed set before their offsets are committed."""
         self._completions: set[asyncio.Task[None]] = set()
@@ -75,7 +76,7 @@ class Fetcher:
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-        self._intake = Intake(consumer, settings.items, self._ready.put_nowait, self._take_out)
+        self._intake = Intake(consumer, settings.items, self._backlog, self._take_out)
         reporting = asyncio.create_task(self._report())
         try:
             if await self._start(consumer):
@@ -137,7 +138,7 @@ class Fetcher:
     async def _slot(self) -> None:
         """Ask for one item after the other."""
         while True:
-            work = await self._ready.get()
+            work = await self._backlog.get()
             await self._permission()
             if work.partition.lost or self._context.stopping.is_set():
                 continue
@@ -186,7 +187,7 @@ class Fetcher:
         )
         if isinstance(decision, Again):
             metrics.RETRIES.inc()
-            asyncio.get_running_loop().call_later(decision.delay, self._ready.put_nowait, work)
+            asyncio.get_running_loop().call_later(decision.delay, self._backlog.put_first, work)
         else:
             self._spawn(self._give_up(work, decision))
 

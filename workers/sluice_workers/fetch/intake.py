@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from sluice_api.errors import DependencyError
 from sluice_workers.fetch import metrics
+from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.item import read_item
 from sluice_workers.fetch.ledger import Ledger
 from sluice_workers.fetch.partition import Partition, Work
@@ -26,26 +27,24 @@ MAX_ITEMS: Final = 500
 """Items that one read takes at the most: the others' turn comes soon."""
 _LOG: Final = logging.getLogger(__name__)
 
-Start = Callable[[Work], None]
-
 
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Takes items of the assigned partitions and commits what is done of them.
 
-    ``start`` is called with each item whose turn has come. ``before_commit`` is awaited before
-    offsets are committed, and keeps them from it by raising ``DependencyError``.
+    Items whose turn has come are put into ``backlog``. ``before_commit`` is awaited before offsets
+    are committed, and keeps them from it by raising ``DependencyError``.
     """
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
         topic: Topic,
-        start: Start,
+        backlog: Backlog,
         before_commit: Callable[[], Awaitable[None]],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
-        self._start = start
+        self._backlog = backlog
         self._before_commit = before_commit
         self._lock = asyncio.Lock()
         self._rebalancing = False
@@ -110,7 +109,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         partition.ledger.finish(work.item.offset)
         following = partition.lanes.leave(work.item.key)
         if following is not None and not partition.lost:
-            self._start(following)
+            self._backlog.put_first(following)
 
     def _admit(self, found: dict[TopicPartition, list[Any]]) -> None:
         for place, messages in found.items():
@@ -134,7 +133,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         partition.ledger.take(item.offset, item.size)
         work = Work(item, partition)
         if partition.lanes.enter(item.key, work):
-            self._start(work)
+            self._backlog.put(work)
 
     def _throttle(self) -> None:
         """Read nothing more of a partition whose window is full."""

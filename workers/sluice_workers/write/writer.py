@@ -128,7 +128,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 self._say(error.reason, str(error))
                 await self._give_back()
                 await self._pause()
-            except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            except NoOffsetForPartitionError:
+                continue  # the client looked before the claim; its answer is not needed
+            except OffsetOutOfRangeError as error:
                 self._say(
                     "OffsetOutOfRange",
                     f"records that were not written yet are gone from the topic: {error}",
