@@ -8,7 +8,7 @@ SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 # The environment is keyed by what is installed into it, so a changed pin makes a new one.
 VENV := $(SLUICE_CACHE)/venv-$(shell sha256sum < requirements-dev.txt | cut -c1-12)
 PYTHON := $(VENV)/bin/python
-export SLUICE_CACHE PYTHON CONTEXT IMAGE
+export SLUICE_CACHE PYTHON
 export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations dev))
 export PATH := $(VENV)/bin:$(PATH)
 
