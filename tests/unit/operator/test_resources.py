@@ -1,0 +1,161 @@
+"""The objects of a job, as they are applied."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from operator_examples import job, ready_status
+from sluice_api.spec import Batch, Fetcher, Writer
+from sluice_operator import plan, resources, sizing
+from sluice_operator.autoscaler import Decision
+from sluice_operator.observed import Job, NodeSize, Observation, Progress, Task
+from sluice_operator.references import missing, references
+from sluice_operator.run import begin
+from sluice_workers.settings import FetcherSettings, KafkaConnection, WriterSettings
+from sluice_workers.state import Trouble
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+RUN = begin("0123456789", 1, NOW)
+KAFKA = KafkaConnection(bootstrap_servers="kafka:9092")
+
+
+def ready(**changes: Any) -> Job:
+    return job(ready_status(RUN), **changes)
+
+
+def want(of: Job) -> resources.Wanted:
+    found = plan.wanted(of, "image:1")
+    assert found is not None
+    return found
+
+
+def observation(**changes: Any) -> Observation:
+    content = {"now": NOW, "kafka": KAFKA, "redis_url": "redis://r", "partitions": {}}
+    return Observation(**(content | changes))
+
+
+def planned(seen: Observation, of: Job) -> tuple[set[str], plan.Plan]:
+    found = plan.plan(of, seen, want(of), Decision(2, ""), Decision(1, ""))
+    return {f"{body['kind']}/{body['metadata']['name']}" for body in found.apply}, found
+
+
+def pods(body: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = body["spec"]["template"]["spec"]
+    return spec
+
+
+def test_every_pod_meets_the_restricted_pod_security_standard() -> None:
+    of = ready()
+    bodies = [
+        resources.migrate_job(of, want(of)),
+        resources.seed_job(of, want(of)),
+        resources.fetcher(of, want(of), 1),
+        resources.writer(of, want(of), 1),
+    ]
+    for body in bodies:
+        assert body is not None
+        pod = pods(body)
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            memory = container["resources"]["requests"]["memory"]
+            assert container["resources"]["limits"] == {"memory": memory}
+
+
+def test_the_workers_can_read_what_the_operator_renders() -> None:
+    of = ready()
+    data = resources.settings_map(of, want(of))["data"]
+    fetcher = FetcherSettings.model_validate_json(data["fetcher.json"])
+    assert fetcher.items.generation == 5
+    assert fetcher.http.url == "http://api/{key}"
+    assert WriterSettings.model_validate_json(data["writer.json"]).sink.key == ("id",)
+    assert json.loads(data["seed.json"])["run"] == RUN.id
+
+
+def test_a_change_rolls_only_the_pods_that_it_concerns() -> None:
+    before, after = ready(), ready(batch={"minSize": 7})
+    same = [
+        resources.digest(before, want(before), role) == resources.digest(after, want(after), role)
+        for role in ("migrate", "seed", "fetcher", "writer")
+    ]
+    assert same == [True, True, True, False]
+
+
+def test_writers_wait_for_the_migration() -> None:
+    names, _ = planned(observation(), ready())
+    assert "Deployment/users-fetcher" in names
+    assert "Deployment/users-writer" not in names
+    of = ready()
+    digest = resources.digest(of, want(of), "migrate")
+    names, _ = planned(observation(migrate=Task(Progress.SUCCEEDED, digest=digest)), of)
+    assert "Deployment/users-writer" in names
+    assert "Job/users-migrate" not in names
+
+
+def test_nothing_that_mounts_a_missing_secret_is_made() -> None:
+    trouble = Trouble(reason="SecretNotFound", message="Secret team/warehouse does not exist")
+    names, _ = planned(observation(troubles=(trouble,)), ready())
+    assert names == {"ConfigMap/users-settings", "Secret/users-connections"}
+
+
+@pytest.mark.parametrize("age", [5, 50])
+def test_a_failed_job_stays_a_while_and_is_made_anew(age: int) -> None:
+    of = ready()
+    digest = resources.digest(of, want(of), "migrate")
+    ended = datetime.fromtimestamp(NOW.timestamp() - age, UTC)
+    failed = Task(Progress.FAILED, digest=digest, ended_at=ended)
+    _, found = planned(observation(migrate=failed), of)
+    assert found.delete == (("migrate",) if age == 50 else ())
+
+
+def test_a_job_made_from_other_settings_is_made_anew() -> None:
+    _, found = planned(observation(seed=Task(Progress.SUCCEEDED, digest="old")), ready())
+    assert found.delete == ("seed",)
+
+
+def test_pods_that_fit_no_node_are_not_made_and_told() -> None:
+    small = (NodeSize(Decimal(1), Decimal(64 << 20)),)
+    names, found = planned(observation(nodes=small), ready())
+    assert not any(name.startswith("Deployment") for name in names)
+    assert [trouble.reason for trouble in found.troubles] == ["DoesNotFit", "DoesNotFit"]
+    assert "64 MiB" in found.troubles[0].message
+
+
+def test_more_work_in_hand_asks_for_more_memory() -> None:
+    def memory(fetcher: Fetcher) -> Decimal:
+        return sizing.fetcher(fetcher).requests["memory"].number
+
+    assert memory(Fetcher(processes=4)) > memory(Fetcher(processes=1))
+    assert memory(Fetcher(concurrency=5000)) > memory(Fetcher(concurrency=10))
+    large = sizing.writer(Writer(), Batch(max_bytes=256 << 20)).requests["memory"].number
+    assert large > sizing.writer(Writer(), Batch()).requests["memory"].number
+
+
+def test_the_users_resources_are_taken_as_they_are() -> None:
+    given = Fetcher.model_validate({"resources": {"requests": {"cpu": "3"}}})
+    assert sizing.fetcher(given) == given.resources
+
+
+def test_a_missing_reference_is_told_with_the_field_that_names_it() -> None:
+    found = {reference.field: reference for reference in references(job().spec)}
+    assert set(found) == {
+        "spec.sink.postgres.secretRef",
+        "spec.source.items.configMap",
+        "spec.source.http.headersFrom",
+    }
+    sink = found["spec.sink.postgres.secretRef"]
+    absent = missing(sink, job().name, None)
+    assert absent is not None
+    assert absent.reason == "SecretNotFound"
+    assert absent.message.startswith("Secret team/warehouse, named by spec.sink.postgres.secretRef")
+    other = missing(sink, job().name, frozenset({"url"}))
+    assert other is not None
+    assert "has no key uri: it has url" in other.message
+    assert missing(sink, job().name, frozenset({"uri"})) is None
