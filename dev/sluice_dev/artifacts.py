@@ -1,4 +1,4 @@
-"""The cache of what was built: each artifact in a folder named by a hash of what it is made from."""
+"""The cache of what was built: a folder for each artifact, named by a hash of its inputs."""
 
 import fcntl
 import hashlib
@@ -11,8 +11,11 @@ from pathlib import Path
 from sluice_dev.paths import cache_folder
 from sluice_dev.progress import Progress
 
+Part = bytes | str | Path
+"""Something that an artifact is made from."""
 
-def digest(parts: Iterable[bytes | str | Path]) -> str:
+
+def digest(parts: Iterable[Part]) -> str:
     """Return 12 hex digits that change with any of the parts; a path counts with its content."""
     found = hashlib.sha256()
     for part in parts:
@@ -35,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def artifact(
-    name: str, key: Iterable[bytes | str | Path], build: Callable[[Path], None], progress: Progress
+    name: str, key: Iterable[Part], build: Callable[[Path], None], progress: Progress
 ) -> Path:
     """Return the folder of an artifact, built when it is not there yet.
 

@@ -1,4 +1,4 @@
-"""The programs of the node: Debian's, unpacked beside it, and Kubernetes and CoreDNS, built here."""
+"""The programs of the node: Debian's, unpacked, and Kubernetes and CoreDNS, built here."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -11,16 +11,21 @@ ROOT: Final = Path("/sys/fs/cgroup")
 
 
 def hierarchies() -> list[Path]:
-    """List the mounted hierarchies: one in version 2, one a controller in version 1."""
+    """List the mounted hierarchies: one in version 2, one a controller in version 1.
+
+    Beside those of version 1 there may be one of version 2 without controllers, ``unified``.
+    """
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return [path for path in sorted(ROOT.iterdir()) if path.is_dir() and path.name != "unified"]
+    return [path for path in sorted(ROOT.iterdir()) if path.is_dir() and not path.is_symlink()]
 
 
 def create(name: str) -> None:
     """Make the cluster's cgroup in every hierarchy."""
     for hierarchy in hierarchies():
         folder = hierarchy / name
+        if hierarchy.name == "unified":
+            continue
         folder.mkdir(exist_ok=True)
         if hierarchy == ROOT:
             controllers = (ROOT / "cgroup.controllers").read_text().split()

@@ -73,11 +73,9 @@ class Cluster:
     def load(self, archive: Path) -> None:
         """Import an image archive into the cluster's container runtime."""
         debian = self.layout.state / "debian"
-        command = ["ctr", "--address", components.CONTAINERD_SOCKET, "--namespace", "k8s.io"]
-        command = self.inside([*command, "images", "import", "--no-unpack=false", archive])
-        run(
-            [part for part in command if part != "--no-unpack=false"], env=_node_environment(debian)
-        )
+        ctr = ["ctr", "--address", components.CONTAINERD_SOCKET, "--namespace", "k8s.io"]
+        command = self.inside([*ctr, "images", "import", archive])
+        run(command, env=_node_environment(debian))
 
 
 def _node_environment(debian: Path) -> dict[str, str]:
@@ -124,6 +122,16 @@ def up(name: str, progress: Progress) -> Cluster:
     """Start a cluster, built first if need be; one that runs already is returned as it is."""
     check_name(name)
     _require_root()
+    with locked(_lock_of(name)):
+        return _up(name, progress)
+
+
+def _lock_of(name: str) -> Path:
+    """Return the file whose lock is held while a cluster comes up or goes down."""
+    return clusters_folder() / f".{name}.lock"
+
+
+def _up(name: str, progress: Progress) -> Cluster:
     if (cluster := find(name)) and cluster.pid is not None:
         progress.say(f"cluster {name} is running already")
         return cluster
@@ -131,14 +139,14 @@ def up(name: str, progress: Progress) -> Cluster:
         built = pool.submit(_build_binaries, progress), pool.submit(images.cluster_images, progress)
         (debian, kubernetes), archives = built[0].result(), built[1].result()
     if cluster:
-        down(cluster)
+        _take_down(cluster)
     cluster = _prepare(name, debian, kubernetes)
     try:
         with _terminate_as_interrupt():
             _start(cluster, archives, progress)
     except BaseException:
         progress.say(f"taking down what there is of cluster {name}")
-        down(cluster)
+        _take_down(cluster)
         raise
     return cluster
 
@@ -271,6 +279,11 @@ def log_tail(layout: Layout, component: str, lines: int = 25) -> str:
 
 def down(cluster: Cluster) -> None:
     """Stop a cluster and remove all of it; whatever is not there is passed over."""
+    with locked(_lock_of(cluster.layout.name)):
+        _take_down(cluster)
+
+
+def _take_down(cluster: Cluster) -> None:
     layout = cluster.layout
     if (pid := cluster.pid) is not None:
         os.kill(pid, signal.SIGKILL)
@@ -279,4 +292,4 @@ def down(cluster: Cluster) -> None:
             time.sleep(0.05)
     network.remove(layout)
     cgroups.remove(layout.namespace)
-    shutil.rmtree(layout.state)
+    shutil.rmtree(layout.state, ignore_errors=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from sluice_dev import binaries
-from sluice_dev.artifacts import artifact, digest
+from sluice_dev.artifacts import Part, artifact, digest
 from sluice_dev.oci import ImageConfig, write_image, write_layer
 from sluice_dev.paths import DEV, PROJECT, versions
 from sluice_dev.processes import require, run
@@ -109,7 +109,7 @@ def service_images(progress: Progress) -> list[Path]:
         kafka.unlink()
         postgres.unlink()
 
-    key = [base.parent.name, jars.name, *scripts]
+    key: list[Part] = [base.parent.name, jars.name, *scripts]
     folder = artifact("image-services", key, build, progress)
     return [folder / f"{name}.tar" for name in ("kafka", "postgres", "redis")]
 
@@ -150,7 +150,7 @@ def project_image(progress: Progress) -> tuple[str, Path]:
     sources = [path for name in _PROJECT_SOURCES for path in _files(PROJECT / name)]
     names = [str(path.relative_to(PROJECT)) for path in sources]
     launcher = DEV / "images" / "sluice" / "sluice"
-    key = [base.parent.name, dependencies.name, launcher, *names, *sources]
+    key: list[Part] = [base.parent.name, dependencies.name, launcher, *names, *sources]
     reference = f"localhost/sluice-operator:dev-{digest(key)}"
 
     def build(folder: Path) -> None:

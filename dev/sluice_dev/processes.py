@@ -3,12 +3,15 @@
 import os
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from sluice_dev.errors import ClusterError
 
+SHOWN: Final = 160
+"""Characters of a command that a message shows."""
 TAIL: Final = 25
 """Lines of a failed command's output that are worth showing."""
 
@@ -50,7 +53,7 @@ def run(
 def shown(command: Sequence[str | Path]) -> str:
     """Shorten a command for a message."""
     text = " ".join(str(part) for part in command)
-    return text if len(text) <= 160 else text[:157] + "…"
+    return textwrap.shorten(text, SHOWN, placeholder=" …")
 
 
 def require(tool: str, hint: str) -> None:

@@ -6,6 +6,8 @@ if [ "${1:-postgres}" = postgres ]; then
   [ $# -gt 0 ] || set -- postgres
   : "${PGDATA:=/var/lib/postgresql/data}" "${POSTGRES_USER:=postgres}" "${POSTGRES_DB:=$POSTGRES_USER}"
   export PGDATA
+  # A volume's fsGroup opens the folder to the group, and Postgres refuses that.
+  [ ! -d "$PGDATA" ] || chmod 0700 "$PGDATA"
   if [ ! -s "$PGDATA/PG_VERSION" ]; then
     [ -n "${POSTGRES_PASSWORD:-}" ] || { echo "POSTGRES_PASSWORD must be set" >&2; exit 1; }
     initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s' "$POSTGRES_PASSWORD") \
