@@ -6,6 +6,8 @@ from typing import Final
 
 import click
 
+from sluice_api import __version__
+
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "operator": ("sluice_operator.command", "Run the operator."),
     "seed": ("sluice_workers.seed.command", "Write a job's items to its items topic."),
@@ -33,6 +35,6 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup)
-@click.version_option(package_name="sluice-operator")
+@click.version_option(__version__, prog_name="sluice")
 def main() -> None:
     """Sluice: ingestion jobs on Kubernetes."""
