@@ -1,0 +1,135 @@
+"""From messages to rows."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_api.sink import ColumnType, PostgresSink
+from sluice_workers import wire
+from sluice_workers.write.convert import CONVERTERS
+from sluice_workers.write.row import InvalidRecordError, Parsed, RowParser
+
+
+def parser(columns: dict[str, Any], **changes: Any) -> RowParser:
+    content = {"secretRef": {"name": "w"}, "table": "public.t", "columns": columns}
+    key = {"key": [next(iter(columns))]}
+    return RowParser(PostgresSink.model_validate(content | key | changes))
+
+
+def parse(found: RowParser, record: Any) -> Parsed:
+    headers = ((wire.ITEM, b"r/k"), (wire.ORDINAL, b"2"), (wire.VERSION, b"77"))
+    return found.parse(b"k", json.dumps(record).encode(), headers, 1_700_000_000_000)
+
+
+def test_columns_are_filled_from_names_paths_and_metadata() -> None:
+    found = parser(
+        {
+            "id": {"type": "bigint"},
+            "city": {"type": "text", "path": "$.address.lines[1]"},
+            "whole": {"type": "jsonb", "path": "$"},
+            "item_key": {"type": "text", "metadata": "Key"},
+            "record": {"type": "text", "metadata": "RecordId"},
+            "at": {"type": "timestamptz", "metadata": "FetchedAt"},
+            "absent": {"type": "text"},
+        }
+    )
+    record = {"id": "5", "address": {"lines": ["a", "b"]}}
+    parsed = parse(found, record)
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    whole = json.dumps(record, separators=(",", ":")).encode()
+    assert parsed.values == (5, "b", whole, "k", "r/k#2", at, None, 77)
+    assert parsed.identity == (5,)
+    assert parsed.order == (77, 2)
+
+
+def test_appended_records_are_known_by_their_id() -> None:
+    found = parser({"a": {"type": "text"}}, mode="Append", key=[])
+    assert parse(found, {"a": "x"}).values == ("x", "r/k#2")
+    assert parse(found, {"a": "x"}).identity == ("r/k#2",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "stored"),
+    [
+        ("text", "x", "x"),
+        ("text", 5, "5"),
+        ("boolean", True, True),
+        ("smallint", 32767, 32767),
+        ("integer", "12", 12),
+        ("bigint", 3.0, 3),
+        ("double precision", "1.5", 1.5),
+        ("numeric", "0.1", Decimal("0.1")),
+        ("date", "2026-01-02", date(2026, 1, 2)),
+        ("timestamptz", "2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("timestamptz", 1_700_000_000, datetime.fromtimestamp(1_700_000_000, UTC)),
+        ("timestamptz", 1_700_000_000_000, datetime.fromtimestamp(1_700_000_000, UTC)),
+        ("timestamp", "2026-01-02T03:04:05+02:00", datetime(2026, 1, 2, 1, 4, 5)),  # noqa: DTZ001
+        ("uuid", "00000000-0000-0000-0000-000000000001", UUID(int=1)),
+        ("jsonb", {"a": [1]}, b'{"a":[1]}'),
+        ("text[]", ["a", None], ["a", None]),
+        ("bigint[]", [1, "2"], [1, 2]),
+    ],
+)
+def test_a_value_becomes_its_columns_type(kind: str, value: Any, stored: Any) -> None:
+    found = CONVERTERS[ColumnType(kind)](value)
+    assert found == stored
+    assert type(found) is type(stored)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("text", "a\0b"),
+        ("boolean", 1),
+        ("smallint", 32768),
+        ("integer", 1.5),
+        ("integer", True),
+        ("bigint", "x"),
+        ("double precision", []),
+        ("numeric", "abc"),
+        ("date", "yesterday"),
+        ("timestamptz", "soon"),
+        ("uuid", "1"),
+        ("jsonb", {"a": "\0"}),
+        ("text[]", "a"),
+        ("bigint[]", ["x"]),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_with_its_column(kind: str, value: Any) -> None:
+    found = parser({"id": {"type": "bigint"}, "c": {"type": kind}})
+    with pytest.raises(InvalidRecordError, match=r"^column c: .*wanted"):
+        parse(found, {"id": 1, "c": value})
+
+
+def test_a_missing_key_is_refused() -> None:
+    with pytest.raises(InvalidRecordError, match="column id must not be null"):
+        parse(parser({"id": {"type": "bigint"}}), {})
+
+
+def test_numbers_keep_every_digit_where_a_column_is_numeric() -> None:
+    found = parser({"id": {"type": "bigint"}, "price": {"type": "numeric"}})
+    headers = ((wire.ITEM, b"i"), (wire.ORDINAL, b"0"), (wire.VERSION, b"1"))
+    parsed = found.parse(b"k", b'{"id": 1, "price": 0.1234567890123456789}', headers, 0)
+    assert parsed.values[1] == Decimal("0.1234567890123456789")
+
+
+def test_a_literal_backslash_is_no_nul() -> None:
+    assert CONVERTERS[ColumnType.JSONB]({"a": "\\u0000"}) == b'{"a":"\\\\u0000"}'
+
+
+@given(st.sampled_from(list(ColumnType)), st.text() | st.integers() | st.floats() | st.booleans())
+def test_no_value_breaks_a_parser_in_any_other_way(kind: ColumnType, value: Any) -> None:
+    found = parser({"id": {"type": "text"}, "c": {"type": kind.value}})
+    headers = ((wire.ITEM, b"i"), (wire.ORDINAL, b"0"), (wire.VERSION, b"1"))
+    body = json.dumps({"id": "1", "c": value}).encode()
+    try:
+        parsed = found.parse(b"k", body, headers, 0)
+    except InvalidRecordError:
+        return
+    assert len(parsed.values) == 3
