@@ -38,12 +38,17 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def artifact(
-    name: str, key: Iterable[Part], build: Callable[[Path], None], progress: Progress
+    name: str,
+    key: Iterable[Part],
+    build: Callable[[Path], None],
+    progress: Progress,
+    keep: int | None = None,
 ) -> Path:
     """Return the folder of an artifact, built when it is not there yet.
 
     ``build`` fills an empty folder; it is renamed in place when it is complete, so an interrupted
-    build leaves nothing that could be taken for one.
+    build leaves nothing that could be taken for one. Of artifacts that change often, only the
+    newest ``keep`` of the same name stay.
     """
     folder = cache_folder() / "artifacts" / f"{name}-{digest(key)}"
     if folder.is_dir():
@@ -51,7 +56,16 @@ def artifact(
     with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             _build(name, folder, build, progress)
+            if keep is not None:
+                _prune(folder.parent, name, keep)
     return folder
+
+
+def _prune(folder: Path, name: str, keep: int) -> None:
+    found = [path for path in folder.glob(f"{name}-*") if path.is_dir()]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in found[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(name: str, folder: Path, build: Callable[[Path], None], progress: Progress) -> None:

@@ -110,7 +110,7 @@ def service_images(progress: Progress) -> list[Path]:
         postgres.unlink()
 
     key: list[Part] = [base.parent.name, jars.name, *scripts]
-    folder = artifact("image-services", key, build, progress)
+    folder = artifact("image-services", key, build, progress, keep=2)
     return [folder / f"{name}.tar" for name in ("kafka", "postgres", "redis")]
 
 
@@ -165,7 +165,7 @@ def project_image(progress: Progress) -> tuple[str, Path]:
         shutil.rmtree(code)
         layer.unlink()
 
-    return reference, artifact("image-sluice", key, build, progress) / "image.tar"
+    return reference, artifact("image-sluice", key, build, progress, keep=3) / "image.tar"
 
 
 _IGNORED: Final = shutil.ignore_patterns("__pycache__")

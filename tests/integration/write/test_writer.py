@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
 
+from integration.processes import kill, pod, write_folder
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
 from sluice_api.spec import Batch, Compression
@@ -134,42 +133,18 @@ async def world(
         sink=sink,
         batch=Batch.model_validate({"minSize": 200, "maxSize": 500, "timeout": "300ms"}),
     )
-    for name, content in {
+    files = {
         "settings/writer.json": settings.model_dump_json(by_alias=True),
         "kafka/bootstrapServers": kafka.bootstrap_servers,
         "redis/url": redis_url,
         "sink/uri": postgres_uri,
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
+    }
+    write_folder(tmp_path, files)
     return World(kafka, job, postgres_uri, redis_url, tmp_path, settings)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@asynccontextmanager
-async def writer(world: World) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A writer's pod, in a process group of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sluice_cli", "write",
-        "--folder", str(world.folder), "--port", str(free_port()),
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGCONT)
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 30)
-            except TimeoutError:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+def writer(world: World) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return pod("write", world.folder)
 
 
 async def assert_newest(world: World, count: int, version: int) -> None:
@@ -215,8 +190,7 @@ async def test_killed_writers_leave_each_row_once(world: World) -> None:
             await world.wait_for_rows(1)
             before = await world.offset_sum()
             await world.wait_for_offsets(min(before + 1500, 20_000))
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await kill(process)
     async with writer(world):
         await world.wait_for_offsets(20_000)
     await assert_newest(world, 20_000, 1)

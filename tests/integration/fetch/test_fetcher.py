@@ -1,0 +1,336 @@
+"""The fetcher on a real broker, a real Redis and a real HTTP server, as a pod that is killed."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.asyncio import Redis
+
+from integration.processes import kill, pod, write_folder
+from sluice_api.names import JobName
+from sluice_api.source import Http, Items, RateLimit, Retry
+from sluice_api.spec import Compression
+from sluice_workers import wire
+from sluice_workers.seed.seed import seed
+from sluice_workers.settings import FetcherSettings, KafkaConnection, SeedSettings, Topic
+
+GENERATION = 9
+PARTITIONS = 4
+Answer = Callable[[str, int], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Server:
+    """An API that tells how often and when each key was asked for."""
+
+    port: int = 0
+    answer: Answer | None = None
+    asked: Counter[str] = field(default_factory=Counter)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        self.asked[key] += 1
+        self.times[key].append(time.monotonic())
+        if self.answer is not None:
+            return await self.answer(key, self.asked[key])
+        await asyncio.sleep(0.02)
+        return web.json_response({"id": key})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    found = Server()
+    app = web.Application()
+    app.router.add_get("/{key}", found.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    found.port = runner.addresses[0][1]
+    yield found
+    await runner.cleanup()
+
+
+@dataclass
+class World:
+    """A job's topics and configuration folder."""
+
+    kafka: KafkaConnection
+    job: JobName
+    redis_url: str
+    folder: Path
+    settings: FetcherSettings
+
+    async def seed(self, *keys: str) -> int:
+        items = Items.model_validate({"configMap": {"name": "ids"}})
+        write_folder(self.folder, {"items/items": "\n".join(keys)})
+        settings = SeedSettings(
+            namespace=self.job.namespace,
+            name=self.job.name,
+            uid="u",
+            run="r-1",
+            items=items,
+            topic=self.settings.items,
+            compression=Compression.ZSTD,
+        )
+        write_folder(self.folder, {"settings/seed.json": settings.model_dump_json(by_alias=True)})
+        return await seed(self.folder)
+
+    async def read(self, topic: Topic) -> list[Any]:
+        """Everything that a topic holds now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic.name, number) for number in range(PARTITIONS)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends = await consumer.end_offsets(places)
+            found: list[Any] = []
+            while len(found) < sum(ends.values()):
+                batches = await consumer.getmany(timeout_ms=1000)
+                found += [message for batch in batches.values() for message in batch]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def committed(self) -> int:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            group_id=self.job.group("fetch"),
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            places = [TopicPartition(self.settings.items.name, p) for p in range(PARTITIONS)]
+            return sum([await consumer.committed(place) or 0 for place in places])
+        finally:
+            await consumer.stop()
+
+    async def wait_committed(self, total: int, seconds: float = 60) -> None:
+        async with asyncio.timeout(seconds):
+            while await self.committed() < total:
+                await asyncio.sleep(0.3)
+
+    async def failed(self) -> set[str]:
+        redis = Redis.from_url(self.redis_url, decode_responses=True)
+        try:
+            return set(await redis.smembers(self.job.redis_key("failed")))
+        finally:
+            await redis.aclose()
+
+
+MakeWorld = Callable[..., Awaitable[World]]
+
+
+@pytest.fixture
+async def make_world(
+    kafka: KafkaConnection,
+    job: JobName,
+    redis_url: str,
+    make_topic: Any,
+    server: Server,
+    tmp_path: Path,
+) -> MakeWorld:
+    async def make(**changes: Any) -> World:
+        topics = {
+            suffix: Topic(name=await make_topic(suffix, PARTITIONS), generation=GENERATION)
+            for suffix in ("items", "records", "dead")
+        }
+        content: dict[str, Any] = {
+            "http": Http(url=f"http://127.0.0.1:{server.port}/{{key}}"),
+            "retry": Retry.model_validate(
+                {"attempts": 3, "backoff": {"initial": "50ms", "max": "2s"}}
+            ),
+            "processes": 2,
+            "concurrency": 50,
+        }
+        settings = FetcherSettings(
+            namespace=job.namespace,
+            name=job.name,
+            uid="u",
+            compression=Compression.ZSTD,
+            **topics,
+            **(content | changes),
+        )
+        files = {
+            "settings/fetcher.json": settings.model_dump_json(by_alias=True),
+            "kafka/bootstrapServers": kafka.bootstrap_servers,
+            "redis/url": redis_url,
+        }
+        write_folder(tmp_path, files)
+        return World(kafka, job, redis_url, tmp_path, settings)
+
+    return make
+
+
+def fetcher(world: World) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return pod("fetch", world.folder)
+
+
+def numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def keys(messages: list[Any]) -> Counter[str]:
+    return Counter(message.key.decode() for message in messages)
+
+
+async def test_every_item_becomes_its_record_with_identity_and_version(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world()
+    assert await world.seed(*numbers(1000)) == 1000
+    async with fetcher(world):
+        await world.wait_committed(1000)
+    records = await world.read(world.settings.records)
+    assert keys(records) == Counter(numbers(1000))
+    items = {message.key: message for message in await world.read(world.settings.items)}
+    for record in records:
+        headers = dict(record.headers)
+        item = items[record.key]
+        assert record.partition == item.partition
+        assert headers[wire.ITEM] == b"r-1/" + record.key
+        assert int(headers[wire.VERSION]) == wire.record_version(GENERATION, item.offset)
+    assert await world.failed() == set()
+
+
+async def test_killed_fetchers_lose_no_item(make_world: MakeWorld) -> None:
+    world = await make_world()
+    await world.seed(*numbers(6000))
+    for part in (500, 2000):
+        async with fetcher(world) as process:
+            await world.wait_committed(part)
+            await kill(process)
+    async with fetcher(world):
+        await world.wait_committed(6000)
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(6000))
+
+
+async def test_pods_that_come_and_go_lose_no_item(make_world: MakeWorld) -> None:
+    world = await make_world()
+    await world.seed(*numbers(5000))
+    async with fetcher(world):
+        await world.wait_committed(300)
+        async with fetcher(world):
+            await world.wait_committed(2500)
+        await world.wait_committed(5000)
+    found = keys(await world.read(world.settings.records))
+    assert set(found) == set(numbers(5000))
+
+
+async def test_failures_are_given_up_with_their_reason(
+    make_world: MakeWorld, server: Server
+) -> None:
+    async def answer(key: str, attempt: int) -> web.StreamResponse:
+        match int(key) % 10:
+            case 1:
+                return web.Response(status=404)
+            case 2:
+                return web.Response(status=500)
+            case 3:
+                return web.Response(text="<html>")
+            case 4 if attempt < 3:
+                return web.Response(status=503, headers={"Retry-After": "0"})
+            case 5 if attempt < 2:
+                return web.Response(status=429, headers={"Retry-After": "1"})
+        return web.json_response({"id": key})
+
+    server.answer = answer
+    world = await make_world()
+    await world.seed(*numbers(200))
+    async with fetcher(world):
+        await world.wait_committed(200)
+    bad = {key for key in numbers(200) if int(key) % 10 in {1, 2, 3}}
+    assert await world.failed() == bad
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(200)) - bad
+    messages = await world.read(world.settings.dead)
+    dead = {item.key: item for item in map(parsed, messages)}
+    assert set(dead) == bad
+    assert (dead["1"].reason, dead["1"].status, dead["1"].attempts) == ("HttpStatus", 404, 1)
+    assert (dead["2"].status, dead["2"].attempts) == (500, 3)
+    assert (dead["3"].reason, dead["3"].attempts) == ("MalformedAnswer", 3)
+    waits = [times[1] - times[0] for key, times in server.times.items() if int(key) % 10 == 5]
+    assert min(waits) >= 1.0
+
+
+def parsed(message: Any) -> wire.DeadItem:
+    return wire.DeadItem.model_validate_json(message.value)
+
+
+async def test_a_retry_blocks_nobody_but_the_next_of_its_key(
+    make_world: MakeWorld, server: Server
+) -> None:
+    order: list[str] = []
+
+    async def answer(key: str, attempt: int) -> web.StreamResponse:
+        order.append(key)
+        if key == "slow" and attempt == 1:
+            return web.Response(status=503, headers={"Retry-After": "2"})
+        return web.json_response({"id": key, "attempt": attempt})
+
+    server.answer = answer
+    world = await make_world(processes=1, concurrency=2)
+    await world.seed("slow", *numbers(200), "slow")
+    async with fetcher(world):
+        await world.wait_committed(202)
+    assert order.count("slow") == 3
+    first, second, third = [number for number, key in enumerate(order) if key == "slow"]
+    assert first < 10
+    assert second > 190, "the others went on while the retry waited"
+    assert third > second
+    slow = [m.offset for m in await world.read(world.settings.records) if m.key == b"slow"]
+    assert len(slow) == 2
+
+
+async def test_a_later_success_takes_the_key_out_of_the_failed_set(
+    make_world: MakeWorld, server: Server
+) -> None:
+    async def answer(key: str, attempt: int) -> web.StreamResponse:
+        if key == "k" and attempt == 1:
+            return web.Response(status=404)
+        return web.json_response({"id": key})
+
+    server.answer = answer
+    world = await make_world(processes=1)
+    await world.seed("k", "other")
+    async with fetcher(world):
+        await world.wait_committed(2)
+        assert await world.failed() == {"k"}
+        await world.seed("k")
+        await world.wait_committed(3)
+    assert await world.failed() == set()
+
+
+async def test_the_rate_limit_holds_over_all_processes(
+    make_world: MakeWorld, server: Server
+) -> None:
+    limit = RateLimit.model_validate({"requests": 100, "per": "1s", "burst": 10})
+    world = await make_world(rate_limit=limit)
+    await world.seed(*numbers(400))
+    async with fetcher(world):
+        await world.wait_committed(400)
+    times = sorted(at for each in server.times.values() for at in each)
+    busiest = max(sum(1 for at in times if 0 <= at - start < 1.0) for start in times)
+    assert busiest <= 110 + 10, "a second holds the limit and the burst, and leases in hand"
+
+
+async def test_a_topic_of_another_generation_is_refused(make_world: MakeWorld) -> None:
+    world = await make_world(processes=1)
+    await world.seed(*numbers(10))
+    other = world.settings.model_copy(
+        update={"items": world.settings.items.model_copy(update={"generation": 8})}
+    )
+    write_folder(world.folder, {"settings/fetcher.json": other.model_dump_json(by_alias=True)})
+    async with fetcher(world):
+        await asyncio.sleep(5)
+    assert await world.committed() == 0
+    assert await world.read(world.settings.records) == []

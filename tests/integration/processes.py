@@ -1,0 +1,49 @@
+"""Pods of workers as processes of the test: started from a folder, stopped or killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def write_folder(folder: Path, files: dict[str, str]) -> None:
+    """Write a pod's configuration as the operator mounts it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+
+
+@asynccontextmanager
+async def pod(command: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A pod of ``sluice fetch`` or ``sluice write``, in a process group of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sluice_cli", command,
+        "--folder", str(folder), "--port", str(free_port()),
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGCONT)
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), 30)
+            except TimeoutError:
+                await kill(process)
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """End a pod at once, all its processes."""
+    os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
