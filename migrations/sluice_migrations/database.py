@@ -47,6 +47,12 @@ async def within(uri: str, work: Callable[[Connection], Found]) -> Found:
     try:
         async with found.begin() as connection:
             return await connection.run_sync(work)
+    except ValueError:
+        # What a URI that cannot be parsed says of itself may be a part of its password.
+        raise ConfigurationError(
+            "the sink's URI cannot be read: it must be postgresql://user:password@host/database"
+            " with special characters percent-encoded"
+        ) from None
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise DependencyError(
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"

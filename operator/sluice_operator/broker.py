@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
+from aiokafka.structs import OffsetAndMetadata
 
 from sluice_api.errors import DependencyError
 from sluice_operator.observed import TopicOffsets
@@ -110,7 +111,7 @@ class Broker:
             return TopicOffsets(
                 starts=tuple(starts[place] for place in places),
                 ends=tuple(ends[place] for place in places),
-                committed=tuple(_known(committed[place].offset) for place in places),
+                committed=tuple(_known(committed.get(place)) for place in places),
             )
 
         async with self._lock:
@@ -158,8 +159,8 @@ class Broker:
             ) from error
 
 
-def _known(offset: int) -> int | None:
-    return None if offset < 0 else offset
+def _known(committed: OffsetAndMetadata | None) -> int | None:
+    return None if committed is None or committed.offset < 0 else committed.offset
 
 
 def _shown(error: BaseException) -> str:

@@ -69,7 +69,10 @@ def plan(job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers:
         exists = f"Deployment/{body['metadata']['name']}" in seen.existing
         if fits is not None:
             troubles.append(Trouble(reason="DoesNotFit", message=f"{component}: {fits}"))
-        elif exists or (not blocked and (migrated or component == "fetcher")):
+        elif (exists or not blocked) and (
+            migrated or component == "fetcher" or not writers.replicas
+        ):
+            # A writer's new columns must be in the table before its new pods are.
             found.append(body)
     return Plan(tuple(found), tuple(delete), tuple(troubles))
 

@@ -39,7 +39,10 @@ async def forget(uri: str, uid: str) -> None:
 async def _execute(uri: str, statement: str, *values: object) -> None:
     try:
         connection = await asyncpg.connect(uri, timeout=TIMEOUT)
-    except (OSError, asyncpg.PostgresError, TimeoutError, ValueError) as error:
+    except ValueError:
+        # What a URI that cannot be parsed says of itself may be a part of its password.
+        raise DependencyError("InvalidUri", "the sink's URI cannot be read") from None
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DependencyError(
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"
         ) from error

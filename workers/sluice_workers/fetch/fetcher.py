@@ -30,16 +30,13 @@ from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
 from sluice_workers.meter import Meter
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
-from sluice_workers.state import ProcessState, Trouble
+from sluice_workers.state import ProcessState
+from sluice_workers.trouble import PAUSE, Troubles, pause
 
 COMMIT_EVERY: Final = 1.0
 """Seconds between two commits."""
-RETRY: Final = 1.0
-"""Seconds between two tries of what failed outside."""
 DRAIN: Final = 15.0
 """Seconds that requests in flight have to end when the pod is stopped."""
-TROUBLE_LASTS: Final = 5.0
-"""Seconds after which a trouble that did not come again is over."""
 FETCH_BYTES: Final = 128 << 10
 _LOG: Final = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ class Fetcher:
         """Keys to take out of the failed set before their offsets are committed."""
         self._completions: set[asyncio.Task[None]] = set()
         """What waits for the broker's and Redis's acknowledgements."""
-        self._trouble: tuple[float, Trouble] | None = None
+        self._troubles = Troubles()
         now = time.monotonic()
         self._done, self._latency, self._bytes = Meter(now), Meter(now), Meter(now)
         self._total = self._failed = self._in_flight = 0
@@ -96,8 +93,8 @@ class Fetcher:
                 await self._output.open()
                 await consumer.start()
             except (KafkaError, DependencyError) as error:
-                self._say("BrokerUnreachable", f"the broker does not answer: {error}")
-                await self._pause()
+                self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
+                await pause(self._context.stopping)
             else:
                 self._intake.subscribe()
                 return True
@@ -110,8 +107,8 @@ class Fetcher:
             try:
                 await self._intake.take()
             except DependencyError as error:
-                self._say(error.reason, str(error))
-                await self._pause()
+                self._troubles.say(error.reason, str(error))
+                await pause(self._context.stopping)
         await self._drain()
         for task in (*slots, committing):
             task.cancel()
@@ -172,8 +169,8 @@ class Fetcher:
             try:
                 await self._limiter.acquire()
             except DependencyError as error:
-                self._say(error.reason, str(error))
-                await self._pause()
+                self._troubles.say(error.reason, str(error))
+                await pause(self._context.stopping)
             else:
                 return
 
@@ -222,8 +219,8 @@ class Fetcher:
             try:
                 await attempt()
             except DependencyError as error:
-                self._say(error.reason, str(error))
-                await asyncio.sleep(RETRY)
+                self._troubles.say(error.reason, str(error))
+                await asyncio.sleep(PAUSE)
             else:
                 return
 
@@ -239,7 +236,7 @@ class Fetcher:
             try:
                 await self._intake.commit()
             except DependencyError as error:
-                self._say(error.reason, str(error))
+                self._troubles.say(error.reason, str(error))
 
     async def _take_out(self) -> None:
         """Take the keys that succeeded out of the failed set: no offset passes before."""
@@ -255,30 +252,16 @@ class Fetcher:
         self._completions.add(task)
         task.add_done_callback(self._completions.discard)
 
-    def _say(self, reason: str, message: str) -> None:
-        if self._trouble is None or self._trouble[1].reason != reason:
-            _LOG.warning("%s: %s", reason, message)
-        self._trouble = (time.monotonic(), Trouble(reason=reason, message=message))
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(RETRY):
-                await self._context.stopping.wait()
-        except TimeoutError:
-            return
-
     async def _report(self) -> None:
         while True:
             self._context.report(self._state(time.monotonic()))
             await asyncio.sleep(1)
 
     def _state(self, now: float) -> ProcessState:
-        if self._trouble is not None and now - self._trouble[0] > TROUBLE_LASTS:
-            self._trouble = None
         return ProcessState(
             process=self._context.index,
             ready=self._intake.joined,
-            trouble=self._trouble[1] if self._trouble else None,
+            trouble=self._troubles.current(),
             assigned=self._intake.assigned,
             in_flight=self._in_flight,
             done=self._total,

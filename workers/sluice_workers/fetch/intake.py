@@ -145,24 +145,26 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 self._consumer.resume(place)
 
     async def _place(self) -> None:
-        """Find where to go on in new partitions: at the committed offset, else at the start."""
+        """Find where to go on: where we were, else at the committed offset, else at the start."""
         if not self._unplaced:
             return
         places = list(self._unplaced)
         starts = await self._consumer.beginning_offsets(places)
         for place in places:
             committed = await self._consumer.committed(place)
-            position = starts[place] if committed is None else committed
-            if position < starts[place]:
-                raise DependencyError(
-                    "OffsetOutOfRange",
-                    f"{place.topic}/{place.partition}: the next item is {position}, the oldest in"
-                    f" the topic is {starts[place]}: what is between them is lost",
-                )
-            self._partitions[place] = Partition(Ledger(position, committed=committed))
-            self._consumer.seek(place, position)
+            partition = self._held(place, committed) or _new(place, starts[place], committed)
+            self._partitions[place] = partition
+            self._consumer.seek(place, partition.ledger.position)
         self._unplaced.clear()
         self._consumer.resume(*places)
+
+    def _held(self, place: TopicPartition, committed: int | None) -> Partition | None:
+        """Return the work on a partition that came back, unless another member has had it."""
+        held = self._partitions.get(place)
+        if held is None or held.ledger.committed == committed:
+            return held
+        held.lost = True
+        return None
 
     async def _commit(self) -> None:
         pending = {
@@ -199,12 +201,21 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         now = set(assigned)
         for place in set(self._partitions) - now:
             self._partitions.pop(place).lost = True
-        for place, partition in self._partitions.items():
-            self._consumer.seek(place, partition.ledger.position)
-        self._unplaced = now - set(self._partitions)
-        if self._unplaced:
-            self._consumer.pause(*self._unplaced)
+        self._unplaced = now
+        if now:
+            self._consumer.pause(*now)
         self._assignment += 1
         if self._rebalancing:
             self._rebalancing = False
             self._lock.release()
+
+
+def _new(place: TopicPartition, start: int, committed: int | None) -> Partition:
+    position = start if committed is None else committed
+    if position < start:
+        raise DependencyError(
+            "OffsetOutOfRange",
+            f"{place.topic}/{place.partition}: the next item is {position}, the oldest in the topic"
+            f" is {start}: what is between them is lost",
+        )
+    return Partition(Ledger(position, committed=committed))

@@ -44,7 +44,13 @@ async def query(uri: str, statement: str) -> AsyncIterator[Seedling]:
     """Yield a query's rows through a server-side cursor, so that memory does not grow with them."""
     try:
         connection = await asyncpg.connect(uri, timeout=CONNECT_TIMEOUT)
-    except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
+    except ValueError:
+        # What a URI that cannot be parsed says of itself may be a part of its password.
+        raise ConfigurationError(
+            "spec.source.items.postgres.secretRef: the URI cannot be read: it must be"
+            " postgresql://user:password@host/database with special characters percent-encoded"
+        ) from None
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise DependencyError(
             "DatabaseUnreachable", f"the source's database does not answer: {error}"
         ) from error

@@ -131,6 +131,13 @@ def failure(error: Exception) -> DependencyError:
             return DependencyError("AuthenticationFailed", f"the sink's database refuses: {text}")
         case asyncpg.SyntaxOrAccessError():
             return DependencyError("TableMismatch", f"the sink's database refuses: {text}")
+        case ValueError():
+            # What a URI that cannot be parsed says of itself may be a part of its password.
+            return DependencyError(
+                "InvalidUri",
+                "the sink's URI cannot be read: it must be postgresql://user:password@host/database"
+                " with special characters percent-encoded",
+            )
         case _:
             return DependencyError(
                 "DatabaseUnreachable", f"the sink's database does not answer: {text}"

@@ -24,7 +24,8 @@ from sluice_workers.failures import Failures
 from sluice_workers.meter import Meter
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
-from sluice_workers.state import ProcessState, Trouble
+from sluice_workers.state import ProcessState
+from sluice_workers.trouble import Troubles, pause
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batcher, Entry, Limits, Rejected, Trigger
 from sluice_workers.write.committer import Committer
@@ -36,8 +37,6 @@ POLL: Final = 0.25
 """Seconds that one read waits for records."""
 DRAIN: Final = 2.5
 """Seconds that a rebalance waits for the batch in hand; what is left is read again by the next."""
-RETRY: Final = 1.0
-"""Seconds between two tries after a failure."""
 FETCH_BYTES: Final = 1 << 20
 _LOG: Final = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._committer: Committer | None = None
         """None while the assigned partitions are not claimed."""
         self._sink: Sink | None = None
-        self._trouble: Trouble | None = None
+        self._troubles = Troubles()
         self._done = Meter(time.monotonic())
         self._bytes = Meter(time.monotonic())
         self._latency = Meter(time.monotonic())
@@ -100,10 +99,10 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             try:
                 await client.start()
             except KafkaError as error:
-                self._say("BrokerUnreachable", f"the broker does not answer: {error}")
-                await self._pause()
+                self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
+                await pause(self._context.stopping)
             else:
-                self._trouble = None
+                self._troubles.clear()
                 return True
         return False
 
@@ -125,20 +124,20 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 _LOG.warning("%s: claiming again", error)
                 await self._give_back()
             except DependencyError as error:
-                self._say(error.reason, str(error))
+                self._troubles.say(error.reason, str(error))
                 await self._give_back()
-                await self._pause()
+                await pause(self._context.stopping)
             except NoOffsetForPartitionError:
                 continue  # the client looked before the claim; its answer is not needed
             except OffsetOutOfRangeError as error:
-                self._say(
+                self._troubles.say(
                     "OffsetOutOfRange",
                     f"records that were not written yet are gone from the topic: {error}",
                 )
-                await self._pause()
+                await pause(self._context.stopping)
             except KafkaError as error:
-                self._say("BrokerUnreachable", f"the broker does not answer: {error}")
-                await self._pause()
+                self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
+                await pause(self._context.stopping)
         async with self._lock:
             await self._drain()
 
@@ -200,7 +199,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         started = time.monotonic()
         await self._committer.commit(entries)
         now = time.monotonic()
-        self._trouble = None
+        self._troubles.clear()
         self._total += len(entries)
         self._done.add(now, len(entries))
         self._latency.add(now, 1, now - started)
@@ -243,7 +242,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._committer = Committer(
             self._sink, self._owner, positions, self._failures, self._producer
         )
-        self._trouble = None
+        self._troubles.clear()
         await self._follow(positions)
 
     async def _give_back(self) -> None:
@@ -291,18 +290,6 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._rebalancing = False
             self._lock.release()
 
-    def _say(self, reason: str, message: str) -> None:
-        if self._trouble is None or self._trouble.reason != reason:
-            _LOG.warning("%s: %s", reason, message)
-        self._trouble = Trouble(reason=reason, message=message)
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(RETRY):
-                await self._context.stopping.wait()
-        except TimeoutError:
-            return
-
     async def _report(self) -> None:
         while True:
             self._context.report(self._state(time.monotonic()))
@@ -312,7 +299,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return ProcessState(
             process=self._context.index,
             ready=self._committer is not None or (self._assignment > 0 and not self._assigned),
-            trouble=self._trouble,
+            trouble=self._troubles.current(),
             assigned=tuple(sorted(place.partition for place in self._assigned)),
             in_flight=len(self._batcher),
             done=self._total,
