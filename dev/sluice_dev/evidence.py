@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,21 @@ class Evidence:
         """The consumer groups that a job has now."""
         found = self._kafka("kafka-consumer-groups.sh", "--list").split()
         return {group for group in found if group.startswith(job.group(""))}
+
+    def fill(self, topic: str, keys: Iterable[str]) -> None:
+        """Create a topic of three partitions and write a message for each key, as others would."""
+        self._kafka("kafka-topics.sh", "--create", f"--topic={topic}", "--partitions=3")
+        producer = ["/opt/kafka/bin/kafka-console-producer.sh", _SERVER, f"--topic={topic}"]
+        reader = ["--reader-property=parse.key=true", "--reader-property=key.separator=:"]
+        namespace = f"--namespace={self.target.system}"
+        self.target.kubectl(
+            "exec", "--stdin", "kafka-0", namespace, "--", *producer, *reader,
+            stdin="".join(f"{key}:{{}}\n" for key in keys),
+        )  # fmt: skip
+
+    def drop(self, topic: str) -> None:
+        """Delete a topic if it is there."""
+        self._kafka("kafka-topics.sh", "--delete", f"--topic={topic}", "--if-exists")
 
     def _kafka(self, script: str, *arguments: str) -> str:
         return self._in("kafka-0", f"/opt/kafka/bin/{script}", _SERVER, *arguments)

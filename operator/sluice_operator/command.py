@@ -33,6 +33,8 @@ def command() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # While the broker is away its client says so many times a second; the conditions say it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = operator_settings.read()
     except ConfigurationError as error:

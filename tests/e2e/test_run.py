@@ -3,6 +3,8 @@
 from e2e.ingestion import Ingestion, Start
 from sample_api.behaviour import fault
 from sluice_dev.cities import doomed, some_cities
+from sluice_dev.evidence import Evidence
+from sluice_dev.target import Target
 
 
 def test_each_item_becomes_a_row_or_a_failed_key(start: Start) -> None:
@@ -80,3 +82,15 @@ def test_items_may_come_from_a_query(start: Start) -> None:
     )
     job.wait_complete()
     job.judge()
+
+
+def test_items_may_come_from_a_topic_that_others_fill(start: Start, where: Target) -> None:
+    """It is neither created nor deleted, and a run ends at the end that it had at first."""
+    evidence, topic = Evidence(where), f"{where.jobs}.others"
+    evidence.drop(topic)
+    evidence.fill(topic, some_cities(60))
+    job = start(60, source={"items": {"configMap": None, "topic": {"name": topic}}})
+    job.wait_complete()
+    job.judge()
+    job.delete()
+    evidence.drop(topic)
