@@ -1,59 +1,91 @@
-"""Which offsets may be committed."""
+"""What may be committed, whatever the order in which items finish."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sluice_workers.fetch.ledger import Ledger
 
 
-def test_only_what_is_contiguous_may_be_committed() -> None:
-    ledger = Ledger(10, committed=10)
-    for offset in (10, 11, 12):
-        ledger.take(offset, 5)
-    ledger.finish(11)
-    assert ledger.pending is None
-    ledger.finish(10)
-    assert ledger.pending == 12
-    ledger.note_commit(12)
-    assert ledger.pending is None
-    ledger.finish(12)
-    assert ledger.pending == 13
+class LedgerAgainstModel(RuleBasedStateMachine):
+    """The ledger against the plainest model: all offsets taken, and the set of finished ones."""
+
+    @initialize(start=st.integers(0, 100))
+    def begin(self, start: int) -> None:
+        self.start = start
+        self.ledger = Ledger(start, committed=start, max_items=20, max_bytes=100)
+        self.taken: dict[int, int] = {}
+        self.finished: set[int] = set()
+
+    @rule(gap=st.integers(0, 3), size=st.integers(0, 30))
+    def take(self, gap: int, size: int) -> None:
+        offset = self.ledger.position + gap
+        self.ledger.take(offset, size)
+        self.taken[offset] = size
+
+    @precondition(lambda self: len(self.taken) > len(self.finished))
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.taken.keys() - self.finished)))
+        self.ledger.finish(offset)
+        self.finished.add(offset)
+
+    @rule()
+    def commit(self) -> None:
+        pending = self.ledger.pending
+        if pending is not None:
+            assert pending >= (self.ledger.committed or 0), "a commit never goes back"
+            self.ledger.note_commit(pending)
+        assert self.ledger.pending is None
+
+    @invariant()
+    def nothing_unfinished_is_committable(self) -> None:
+        unfinished = self.taken.keys() - self.finished
+        after_last = max(self.taken, default=self.start - 1) + 1
+        assert self.ledger.committable == min(unfinished, default=after_last)
+
+    @invariant()
+    def the_window_is_what_lies_behind(self) -> None:
+        window = [offset for offset in self.taken if offset >= self.ledger.committable]
+        held = sum(self.taken[offset] for offset in window)
+        assert self.ledger.span == len(window)
+        assert self.ledger.full == (len(window) >= 20 or held >= 100)
 
 
-def test_the_window_is_bounded_in_items_and_in_bytes() -> None:
-    ledger = Ledger(0, max_items=2)
-    ledger.take(0, 1)
-    assert not ledger.full
-    ledger.take(1, 1)
-    assert ledger.full
-    ledger.finish(1)
-    assert ledger.full, "it is the slow first item that holds the window"
-    ledger.finish(0)
-    assert not ledger.full
-    heavy = Ledger(0, max_bytes=100)
-    heavy.take(0, 100)
-    assert heavy.full
+TestLedger = LedgerAgainstModel.TestCase
 
 
-def test_an_offset_is_taken_and_finished_once() -> None:
+@given(st.permutations(range(5, 25)))
+def test_all_is_committable_once_all_is_finished(order: list[int]) -> None:
     ledger = Ledger(5)
-    ledger.take(5, 1)
-    with pytest.raises(ValueError, match="taken already"):
-        ledger.take(5, 1)
-    ledger.finish(5)
-    with pytest.raises(ValueError, match="not being worked on"):
-        ledger.finish(5)
-
-
-@given(st.sets(st.integers(0, 60), min_size=1), st.randoms())
-def test_no_unfinished_offset_is_ever_passed(taken: set[int], random: object) -> None:
-    ledger = Ledger(0)
-    for offset in sorted(taken):
+    for offset in range(5, 25):
         ledger.take(offset, 1)
-    left = sorted(taken)
-    random.shuffle(left)  # type: ignore[attr-defined]
-    while left:
-        ledger.finish(left.pop())
-        assert ledger.committable == (min(left) if left else max(taken) + 1)
-        assert ledger.span == sum(1 for offset in taken if offset >= ledger.committable)
+    for offset in order:
+        assert ledger.committable <= offset
+        ledger.finish(offset)
+    assert ledger.committable == 25
+    assert ledger.span == 0
+
+
+def test_an_offset_is_taken_once_and_in_order() -> None:
+    ledger = Ledger(5)
+    ledger.take(7, 1)
+    for offset in (5, 7):
+        with pytest.raises(ValueError, match="taken already"):
+            ledger.take(offset, 1)
+
+
+@pytest.mark.parametrize("offset", [4, 6, 8, 9])
+def test_only_what_is_worked_on_can_finish(offset: int) -> None:
+    ledger = Ledger(5)
+    for taken in (5, 7, 8):
+        ledger.take(taken, 1)
+    ledger.finish(8)
+    with pytest.raises(ValueError, match="not being worked on"):
+        ledger.finish(offset)
+
+
+def test_a_start_after_the_first_offset_is_committed_even_without_work() -> None:
+    assert Ledger(500).pending == 500
+    assert Ledger(0).pending is None

@@ -1,84 +1,137 @@
 """Whether and when a failed item is tried again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_api.source import Retry
+from sluice_api.duration import Duration
+from sluice_api.source import Backoff, Retry
 from sluice_workers.fetch.outcome import Again, Failure, GivenUp
 from sluice_workers.fetch.retry import decide, parse_retry_after
 from sluice_workers.wire import FailureReason
 
-SPEC = Retry.model_validate(
-    {"attempts": 5, "backoff": {"initial": "1s", "max": "8s"}, "deadline": "60s"}
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TIMEOUT = Failure(FailureReason.TIMEOUT, "no answer within 10s")
+
+retries = st.builds(
+    lambda attempts, initial, longest, deadline: Retry(
+        attempts=attempts,
+        backoff=Backoff(initial=Duration(f"{initial}ms"), max=Duration(f"{longest}ms")),
+        deadline=Duration(f"{deadline}ms"),
+    ),
+    st.integers(1, 100),
+    st.integers(0, 10_000),
+    st.integers(0, 100_000),
+    st.integers(0, 10**7),
 )
-TIMEOUT = Failure(FailureReason.TIMEOUT, "no answer")
+failures = st.builds(
+    Failure,
+    reason=st.sampled_from(FailureReason),
+    message=st.just("why"),
+    status=st.none() | st.sampled_from([200, 301, 404, 408, 429, 500, 503]),
+    retry_after=st.none() | st.floats(0, 1e9),
+)
 
 
-def status(code: int, after: float | None = None) -> Failure:
-    return Failure(FailureReason.HTTP_STATUS, "refused", code, after)
-
-
-def ask(failure: Failure, attempts: int = 1, elapsed: float = 0, chance: float = 0.5) -> object:
-    return decide(SPEC, failure, attempts=attempts, elapsed=elapsed, chance=chance)
-
-
-@pytest.mark.parametrize("code", [408, 429, 500, 503])
-def test_what_may_pass_is_tried_again(code: int) -> None:
-    assert ask(status(code)) == Again(0.5)
-
-
-@pytest.mark.parametrize("code", [400, 401, 404, 501])
-def test_what_cannot_pass_is_given_up_at_once(code: int) -> None:
-    assert ask(status(code)) == GivenUp(status(code), 1)
-
-
-def test_the_wait_doubles_up_to_its_bound() -> None:
-    waits = [ask(TIMEOUT, attempts=number, chance=0.999) for number in (1, 2, 3, 4)]
-    assert [round(again.delay) for again in waits if isinstance(again, Again)] == [1, 2, 4, 8]
-
-
-def test_the_last_attempt_gives_up() -> None:
-    assert ask(TIMEOUT, attempts=5) == GivenUp(TIMEOUT, 5)
-
-
-def test_what_the_api_asks_for_is_waited_for_within_the_bound() -> None:
-    assert ask(status(429, 3), chance=0) == Again(3)
-    assert ask(status(429, 3600), chance=0) == Again(8)
-
-
-def test_no_wait_passes_the_deadline() -> None:
-    found = ask(TIMEOUT, elapsed=59.9)
-    assert isinstance(found, GivenUp)
-    assert "deadline of 60s" in found.failure.message
-
-
-@given(st.integers(1, 100), st.floats(0, 0.999), st.none() | st.floats(0, 1e6))
-def test_a_wait_is_never_longer_than_its_bound(
-    attempts: int, chance: float, after: float | None
+@given(
+    retries,
+    failures,
+    st.integers(1, 200),
+    st.floats(0, 1e5),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_every_bound_holds(
+    retry: Retry, failure: Failure, attempts: int, elapsed: float, chance: float
 ) -> None:
-    spec = SPEC.model_copy(update={"attempts": 1000})
-    found = decide(spec, status(503, after), attempts=attempts, elapsed=0, chance=chance)
-    assert isinstance(found, Again)
-    assert 0 <= found.delay <= 8
-
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    found = decide(retry, failure, attempts=attempts, elapsed=elapsed, chance=chance)
+    if isinstance(found, Again):
+        assert 0 <= found.delay <= retry.backoff.max.seconds
+        assert attempts < retry.attempts
+        assert elapsed + found.delay <= retry.deadline.seconds
+    else:
+        assert found.attempts == attempts
+        assert found.failure.reason is failure.reason
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"),
+    ("failure", "again"),
     [
-        ("120", 120),
-        (" 0 ", 0),
-        ("Fri, 02 Jan 2026 03:05:05 GMT", 60),
-        ("Fri, 02 Jan 2026 03:00:00 GMT", 0),
-        ("soon", None),
-        ("-5", None),
-        (None, None),
+        (Failure(FailureReason.TIMEOUT, ""), True),
+        (Failure(FailureReason.CONNECTION, ""), True),
+        (Failure(FailureReason.MALFORMED, "", 200), True),
+        (Failure(FailureReason.HTTP_STATUS, "", 429), True),
+        (Failure(FailureReason.HTTP_STATUS, "", 503), True),
+        (Failure(FailureReason.HTTP_STATUS, "", 404), False),
+        (Failure(FailureReason.HTTP_STATUS, "", 301), False),
+        (Failure(FailureReason.TOO_LARGE, "", 200), False),
+        (Failure(FailureReason.INVALID_ITEM, ""), False),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, NOW) == seconds
+def test_only_what_may_pass_is_tried_again(failure: Failure, *, again: bool) -> None:
+    found = decide(Retry(), failure, attempts=1, elapsed=0, chance=0.5)
+    assert isinstance(found, Again) == again
+
+
+@pytest.mark.parametrize(("attempts", "ceiling"), [(1, 0.5), (2, 1), (3, 2), (4, 4)])
+def test_the_jitter_is_full_below_a_doubling_ceiling(attempts: int, ceiling: float) -> None:
+    for chance in (0.0, 0.25, 0.75):
+        found = decide(Retry(), TIMEOUT, attempts=attempts, elapsed=0, chance=chance)
+        assert found == Again(chance * ceiling)
+
+
+def test_the_last_attempt_is_the_last() -> None:
+    retry = Retry(attempts=3)
+    assert isinstance(decide(retry, TIMEOUT, attempts=2, elapsed=0, chance=0), Again)
+    assert decide(retry, TIMEOUT, attempts=3, elapsed=0, chance=0) == GivenUp(TIMEOUT, 3)
+
+
+def test_what_the_api_asks_for_is_waited_for_and_jittered() -> None:
+    failure = Failure(FailureReason.HTTP_STATUS, "", 429, retry_after=7)
+    assert decide(Retry(), failure, attempts=1, elapsed=0, chance=0.5) == Again(7.25)
+
+
+def test_no_wait_passes_the_bound_of_the_user() -> None:
+    failure = Failure(FailureReason.HTTP_STATUS, "", 429, retry_after=3600)
+    assert decide(Retry(), failure, attempts=1, elapsed=0, chance=0.5) == Again(60)
+
+
+def test_a_wait_beyond_the_deadline_gives_up_and_says_so() -> None:
+    failure = Failure(FailureReason.HTTP_STATUS, "HTTP 429", 429, retry_after=30)
+    found = decide(Retry(deadline=Duration("40s")), failure, attempts=1, elapsed=11, chance=0)
+    assert isinstance(found, GivenUp)
+    assert found.failure.message == "HTTP 429; another attempt would pass the deadline of 40s"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("Sun, 01 Mar 2026 12:00:30 GMT", 30.0),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
+        ("Sunday, 01-Mar-26 12:01:00 GMT", 60.0),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("²", None),
+    ],
+)
+def test_retry_after(value: str | None, expected: float | None) -> None:
+    assert parse_retry_after(value, NOW) == expected
+
+
+@given(st.text(max_size=40))
+def test_retry_after_never_breaks(value: str) -> None:
+    found = parse_retry_after(value, NOW)
+    assert found is None or found >= 0
+
+
+@given(st.integers(0, 10**6))
+def test_retry_after_as_a_date_is_the_time_until_then(seconds: int) -> None:
+    date = (NOW + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert parse_retry_after(date, NOW) == seconds
