@@ -178,8 +178,13 @@ def _prepare(name: str, debian: Path, kubernetes: Path) -> Cluster:
     """Take a slot, make the state folder and write every configuration into it."""
     folder = clusters_folder()
     with locked(folder / ".lock"):
-        slot = free_slot({cluster.layout.slot for cluster in find_all()})
-        layout = Layout(name, slot, folder / name)
+        ours = {cluster.layout.slot for cluster in find_all()}
+        layout = Layout(name, free_slot(ours | network.used_slots()), folder / name)
+        if network.exists(layout):
+            raise ClusterError(
+                f"a cluster {name} of another cache is on this machine: take it down with the"
+                " SLUICE_CACHE that it was started with, or choose another name"
+            )
         layout.state.mkdir(parents=True)
         content = asdict(layout) | {"state": str(layout.state)}
         (layout.state / "layout.json").write_text(json.dumps(content))

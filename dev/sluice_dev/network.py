@@ -1,5 +1,6 @@
 """The node's network namespace, and the one link between it and the host."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def _write_resolver(layout: Layout) -> None:
     (folder / "resolv.conf").write_text((layout.state / "resolv.conf").read_text())
 
 
+def exists(layout: Layout) -> bool:
+    """Whether a namespace of the cluster's name is there, whoever made it."""
+    return (Path("/run/netns") / layout.namespace).exists()
+
+
+def used_slots() -> set[int]:
+    """Return the slots of all clusters on the machine, whoever's cache they are built from."""
+    addresses = run(["ip", "-4", "-oneline", "address", "show"])
+    return {int(slot) for slot in re.findall(r" 10\.213\.(\d+)\.1/30 ", addresses)}
+
+
 def resolver(layout: Layout) -> Path:
     """Return the folder whose files stand for those of /etc inside the namespace."""
     return Path("/etc/netns") / layout.namespace
@@ -44,7 +56,7 @@ def remove(layout: Layout) -> None:
     """Remove the namespace, the link and the resolver; what is not there is passed over."""
     with suppress(ClusterError):
         run(["ip", "link", "delete", layout.interface])
-    if (Path("/run/netns") / layout.namespace).exists():
+    if exists(layout):
         run(["ip", "netns", "delete", layout.namespace])
     folder = resolver(layout)
     if folder.is_dir():
