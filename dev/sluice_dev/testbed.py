@@ -39,6 +39,8 @@ def main() -> int:
     except ClusterError as error:
         print(f"the tests cannot start: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     for name, value in variables(where).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
