@@ -23,8 +23,8 @@ demo: venv ## run the main job on real parts, from nothing
 test: venv ## set everything up, pass all checks and tests, clean up
 	@dev/test
 
-down: venv ## stop and remove every local cluster of this project
-	@dev/cluster down --all
+down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
+	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi
 
 unit: venv ## the checks and tests that need no cluster
 	@dev/check && $(PYTHON) -m pytest -q tests/unit
