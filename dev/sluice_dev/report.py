@@ -115,11 +115,12 @@ def left_running(target: Target, name: str) -> str:
     """Say what is left running, how to look further, and how to stop it."""
     kubectl, jobs, system = target.shown, f"-n {target.jobs}", f"-n {target.system}"
     what = "the local cluster `demo`" if target.local else f"namespace {target.jobs}"
+    again = "make demo" if target.local else "make demo CONTEXT=… IMAGE=…"
     stop = "make down" if target.local else "make down CONTEXT=…"
     return f"""
 Left running: {what}, with the operator, Kafka, Postgres, Redis and the sample API.
   the job       {kubectl} describe {jobs} ingestionjob {name}
   the table     {kubectl} exec {system} -it postgres-0 -- psql -U sluice warehouse
   the operator  {kubectl} logs {system} deployment/sluice-operator
-  once more     make demo
+  once more     {again}
   stop          {stop}"""

@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import OffsetAndMetadata
 
@@ -17,6 +23,9 @@ from sluice_workers.settings import KafkaConnection
 
 TIMEOUT: Final = 10.0
 """Seconds that the broker has for one answer."""
+COORDINATOR_TRIES: Final = 20
+COORDINATOR_POLL: Final = 0.25
+"""How often, and after how many seconds, a coordinator that was not there is asked for again."""
 _NOT_THERE: Final = {3, 69}
 """Kafka's codes for a topic and for a group that does not exist."""
 
@@ -150,13 +159,22 @@ class Broker:
     async def _ask(self, call: Any) -> Any:
         try:
             async with asyncio.timeout(TIMEOUT):
-                return await call()
+                return await _coordinated(call)
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
             servers = self._connection.bootstrap_servers
             raise DependencyError(
                 "BrokerUnreachable", f"the broker {servers} does not answer: {_shown(error)}"
             ) from error
+
+
+async def _coordinated(call: Any) -> Any:
+    """Call until there is a group coordinator: a broker elects one when first asked for it."""
+    for _ in range(COORDINATOR_TRIES):
+        with suppress(GroupCoordinatorNotAvailableError):
+            return await call()
+        await asyncio.sleep(COORDINATOR_POLL)
+    return await call()
 
 
 def _known(committed: OffsetAndMetadata | None) -> int | None:

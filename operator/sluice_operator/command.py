@@ -36,18 +36,21 @@ def command() -> None:
     # While the broker is away its client says so many times a second; the conditions say it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        settings = operator_settings.read()
+        uvloop.run(run(operator_settings.read()))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
-    uvloop.run(run(settings))
 
 
 async def run(settings: OperatorSettings) -> None:
-    """Watch and reconcile until told to stop by SIGTERM or SIGINT."""
+    """Watch and reconcile until told to stop by SIGTERM or SIGINT.
+
+    Raises ``ConfigurationError`` when the cluster does not let it watch.
+    """
     await _log_in()
     async with ApiClient() as client, aiohttp.ClientSession() as http:
         kubernetes = Kubernetes(client)
         await kubernetes.open()
+        await kubernetes.require_access(settings.namespace)
         observer = Observer(kubernetes, settings, http)
         queue = WorkQueue(Reconciler(kubernetes, observer, settings).reconcile)
         ready = asyncio.Event()

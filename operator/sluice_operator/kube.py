@@ -8,9 +8,10 @@ from uuid import uuid4
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
-from kubernetes.aio.dynamic.exceptions import DynamicApiError
+from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 
 from sluice_api import names
+from sluice_api.errors import ConfigurationError
 from sluice_operator.observed import Object
 
 JOBS: Final = (f"{names.GROUP}/{names.VERSION}", names.KIND)
@@ -24,6 +25,8 @@ _VERSIONS: Final = {
     "Job": "batch/v1",
     names.KIND: JOBS[0],
 }
+WATCHED: Final = (names.KIND, "Deployment", "Job")
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 
@@ -38,6 +41,28 @@ class Kubernetes:
     async def open(self) -> None:
         """Discover the API's resources. Must be called once before anything else."""
         await self._client
+
+    async def require_access(self, namespace: str | None) -> None:
+        """Make sure that what is to be watched can be, in one namespace or in all.
+
+        Raises ``ConfigurationError`` that names what the cluster lacks or forbids.
+        """
+        for kind in WATCHED:
+            try:
+                await self.list_objects(kind, namespace, limit=1)
+            except ResourceNotFoundError as error:
+                raise ConfigurationError(
+                    f"the cluster knows no {kind} of {_VERSIONS[kind]}: apply the"
+                    " CustomResourceDefinition (kubectl apply --server-side -k crds)"
+                ) from error
+            except (ApiException, DynamicApiError) as error:
+                if error.status != _FORBIDDEN:
+                    raise
+                where = f"in namespace {namespace}" if namespace else "in all namespaces"
+                raise ConfigurationError(
+                    f"the operator's service account may not list {kind} {where}: apply the RBAC"
+                    " of manifests/base/operator, its binding in the operator's namespace"
+                ) from error
 
     async def _kind(self, kind: str) -> Any:
         if kind not in self._kinds:
@@ -56,10 +81,12 @@ class Kubernetes:
         return _plain(found)
 
     async def list_objects(
-        self, kind: str, namespace: str | None, labels: str = ""
+        self, kind: str, namespace: str | None, labels: str = "", limit: int | None = None
     ) -> list[Object]:
-        """Return the objects with these labels."""
-        options = {"label_selector": labels} if labels else {}
+        """Return the objects with these labels, ``limit`` of them at most."""
+        options: dict[str, Any] = {"label_selector": labels} if labels else {}
+        if limit is not None:
+            options["limit"] = limit
         found = await self._client.get(await self._kind(kind), namespace=namespace, **options)
         return list(_plain(found)["items"])
 
