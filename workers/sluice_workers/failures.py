@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
-from sluice_workers import wire
+from sluice_workers import kafka, wire
 from sluice_workers.settings import Topic
 
 CHUNK: Final = 1000
@@ -55,8 +55,14 @@ class Failures:
             (wire.ITEM, dead.item.encode()),
             (wire.GENERATION, str(self._topic.generation).encode()),
         ]
-        value = dead.model_dump_json(by_alias=True).encode()
+        value = _encoded(dead)
+        if len(value) > kafka.MAX_VALUE_BYTES:
+            value = _encoded(dead.model_copy(update={"value": None}))
         return {"key": dead.key.encode(), "value": value, "headers": headers}
+
+
+def _encoded(dead: wire.DeadItem) -> bytes:
+    return dead.model_dump_json(by_alias=True).encode()
 
 
 def connect(url: str) -> Redis:

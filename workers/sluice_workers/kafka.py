@@ -12,6 +12,8 @@ from sluice_workers.settings import KafkaConnection
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """What one message may have before compression; brokers take one MiB unless told otherwise."""
+MAX_VALUE_BYTES: Final = MAX_MESSAGE_BYTES - (16 << 10)
+"""What is left of it for the value: key, headers and the batch around them take the rest."""
 BATCH_BYTES: Final = 256 << 10
 """How much a partition's batch collects before compression: it compresses better than 16 KiB."""
 LINGER_MS: Final = 20

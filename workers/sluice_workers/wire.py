@@ -57,7 +57,10 @@ class DeadItem(Model):
     failed_at: datetime
     """When it was given up."""
     value: str | None = None
-    """The item's attributes, or the record that could not be stored, as JSON text."""
+    """The item's attributes, or the record that could not be stored, as JSON text.
+
+    None where there are none, and where with them the message would be longer than brokers take.
+    """
 
 
 def item_id(*, run: str | None, key: str, generation: int, partition: int, offset: int) -> str:

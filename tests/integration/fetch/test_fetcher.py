@@ -266,6 +266,27 @@ def parsed(message: Any) -> wire.DeadItem:
     return wire.DeadItem.model_validate_json(message.value)
 
 
+async def test_what_is_longer_than_a_message_may_be_is_given_up_alone(
+    make_world: MakeWorld, server: Server
+) -> None:
+    async def answer(key: str, _attempt: int) -> web.StreamResponse:
+        return web.json_response({"id": "x" * (2 << 20 if key == "1" else 900_000)})
+
+    server.answer = answer
+    http = Http(url=f"http://127.0.0.1:{server.port}/{{key}}", max_response_bytes=4 << 20)
+    world = await make_world(http=http)
+    await world.seed("0", "1", "2", "k" * 5000)
+    async with fetcher(world):
+        await world.wait_committed(4)
+    assert set(keys(await world.read(world.settings.records))) == {"0", "2"}
+    dead = {item.key: item for item in map(parsed, await world.read(world.settings.dead))}
+    assert {key: item.reason for key, item in dead.items()} == {
+        "1": wire.FailureReason.TOO_LARGE,
+        "k" * 4096: wire.FailureReason.INVALID_ITEM,
+    }
+    assert await world.failed() == set(dead)
+
+
 async def test_a_retry_blocks_nobody_but_the_next_of_its_key(
     make_world: MakeWorld, server: Server
 ) -> None:

@@ -60,7 +60,7 @@ class RecordsPath:
     def _selected(self, document: object) -> Iterable[object]:
         try:
             return self.select(document)
-        except JSONPathError as error:
+        except (JSONPathError, RecursionError) as error:
             raise MalformedAnswerError(f"{self.path} cannot be applied: {error}") from error
 
     def _record(self, value: object) -> bytes:

@@ -9,6 +9,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from sluice_api.source import Http
+from sluice_workers import kafka
 from sluice_workers.fetch.answer import MalformedAnswerError, RecordsPath
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
@@ -19,7 +20,7 @@ from sluice_workers.wire import FailureReason
 
 
 class TooLargeError(Exception):
-    """The answer is longer than it may be."""
+    """The answer, or one record of it, is longer than it may be; the message says how long."""
 
 
 class Api:
@@ -50,9 +51,8 @@ class Api:
                 return await self._answer(url)
         except InvalidItemError as error:
             return Failure(FailureReason.INVALID_ITEM, str(error))
-        except TooLargeError:
-            message = f"the answer is longer than maxResponseBytes ({self._max_bytes})"
-            return Failure(FailureReason.TOO_LARGE, message)
+        except TooLargeError as error:
+            return Failure(FailureReason.TOO_LARGE, str(error))
         except MalformedAnswerError as error:
             return Failure(FailureReason.MALFORMED, str(error))
         except (TimeoutError, httpx.TimeoutException):
@@ -60,22 +60,30 @@ class Api:
             return Failure(FailureReason.TIMEOUT, message)
         except (httpx.HTTPError, OSError) as error:
             return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
-        except httpx.InvalidURL as error:
-            return Failure(FailureReason.INVALID_ITEM, f"no URL can be made: {error}")
+        except (httpx.InvalidURL, ValueError) as error:
+            return Failure(FailureReason.INVALID_ITEM, f"no request can be made: {error}")
 
     async def _answer(self, url: str) -> Fetched | Failure:
         async with self._client.stream("GET", url) as response:
             if not response.is_success:
                 return _refusal(response)
             body = await self._body(response)
-        return Fetched(self._records.records(body), datetime.now(UTC))
+        records = self._records.records(body)
+        longest = max(map(len, records), default=0)
+        if longest > kafka.MAX_VALUE_BYTES:
+            raise TooLargeError(
+                f"a record has {longest} bytes, the broker takes {kafka.MAX_VALUE_BYTES}"
+            )
+        return Fetched(records, datetime.now(UTC))
 
     async def _body(self, response: httpx.Response) -> bytes:
         chunks, size = [], 0
         async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > self._max_bytes:
-                raise TooLargeError
+                raise TooLargeError(
+                    f"the answer is longer than maxResponseBytes ({self._max_bytes})"
+                )
             chunks.append(chunk)
         return b"".join(chunks)
 

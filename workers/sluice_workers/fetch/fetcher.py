@@ -101,17 +101,20 @@ class Fetcher:
         return False
 
     async def _work(self) -> None:
-        slots = [asyncio.create_task(self._slot()) for _ in range(self._settings.concurrency)]
-        committing = asyncio.create_task(self._commits())
-        while not self._context.stopping.is_set():
-            try:
-                await self._intake.take()
-            except DependencyError as error:
-                self._troubles.say(error.reason, str(error))
-                await pause(self._context.stopping)
-        await self._drain()
-        for task in (*slots, committing):
-            task.cancel()
+        """Work until told to stop. What nobody foresaw in any task ends all: the pod says so."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            tasks = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
+            tasks.append(group.create_task(self._commits()))
+            while not self._context.stopping.is_set():
+                try:
+                    await self._intake.take()
+                except DependencyError as error:
+                    self._troubles.say(error.reason, str(error))
+                    await pause(self._context.stopping)
+            await self._drain()
+            for task in (*tasks, *self._completions):
+                task.cancel()
         try:
             await self._intake.commit()
         except DependencyError as error:
@@ -124,8 +127,6 @@ class Fetcher:
             await asyncio.sleep(0.05)
 
     async def _close(self, consumer: Any, redis: Redis) -> None:
-        for task in self._completions:
-            task.cancel()
         for closing in (consumer.stop(), self._output.close(), self._api.close(), redis.aclose()):
             try:
                 await closing
@@ -248,7 +249,7 @@ class Fetcher:
             raise
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        task = self._group.create_task(work)
         self._completions.add(task)
         task.add_done_callback(self._completions.discard)
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from sluice_api.errors import DependencyError
 from sluice_workers import wire
 from sluice_workers.settings import Topic
+
+MAX_KEY_BYTES: Final = 4096
+"""A key stands in URLs, headers, Redis and the dead topic: longer ones are refused, and cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Item:
     @property
     def text_key(self) -> str:
         """The key as text, for URLs, the dead topic and the failed set."""
-        return self.key.decode(errors="backslashreplace")
+        return _text(self.key)
 
     @property
     def size(self) -> int:
@@ -51,7 +55,6 @@ def read_item(
     """
     headers = tuple(headers)
     _check_generation(topic, wire.header(headers, wire.GENERATION))
-    text = (key or b"").decode(errors="backslashreplace")
     return Item(
         partition=partition,
         offset=offset,
@@ -59,7 +62,7 @@ def read_item(
         value=value or b"",
         id=wire.item_id(
             run=wire.header(headers, wire.RUN),
-            key=text,
+            key=_text(key or b""),
             generation=topic.generation,
             partition=partition,
             offset=offset,
@@ -78,9 +81,15 @@ def _check_generation(topic: Topic, found: str | None) -> None:
         )
 
 
+def _text(key: bytes) -> str:
+    return key[:MAX_KEY_BYTES].decode(errors="backslashreplace")
+
+
 def _flaw(key: bytes | None) -> str | None:
     if not key:
         return "the message has no key; its key must be the item key"
+    if len(key) > MAX_KEY_BYTES:
+        return f"the item key must have at most {MAX_KEY_BYTES} bytes, found {len(key)}"
     try:
         key.decode()
     except UnicodeDecodeError as error:
