@@ -83,7 +83,21 @@ class Retry(Model):
     statuses: tuple[int, ...] = Field(default=(408, 425, 429, 500, 502, 503, 504), max_length=64)
     """HTTP statuses that are tried again; other errors of the client (4xx) are given up at once."""
     deadline: Duration = Duration("10m")
-    """How long an item may take in all, waits included."""
+    """How long an item may take: its attempts and the waits between them. What it waits for the
+    rate limit, or because the API is down, does not count."""
+
+
+class Adaptive(Model):
+    """How the budget follows an API that answers 429 (Too Many Requests).
+
+    Each second with such an answer takes 30% of the rate away; from there it grows evenly. Items so
+    answered are asked for again without counting an attempt.
+    """
+
+    floor: int = Field(default=10, ge=1, le=100)
+    """The least share of the rate, in percent; 100 never lowers it."""
+    recovery: Duration = Duration("60s")
+    """How long the rate takes to grow from nothing to the whole."""
 
 
 class RateLimit(Model):
@@ -95,8 +109,32 @@ class RateLimit(Model):
     """The period."""
     burst: int = Field(default=1, ge=1, le=1_000_000)
     """How many requests may start at once after a pause."""
+    adaptive: Adaptive = Adaptive()
+    """What happens when the API answers 429 (Too Many Requests) all the same."""
     shared: str | None = Field(default=None, min_length=1, max_length=63)
     """Jobs of the same Redis that give the same name here share one budget."""
+
+
+class Pause(Model):
+    """How long a job holds back while its API is down."""
+
+    initial: Duration = Duration("1s")
+    """The first pause; each that follows is twice as long."""
+    max: Duration = Duration("30s")
+    """The longest pause."""
+
+
+class CircuitBreaker(Model):
+    """When the API counts as down: then one request is tried each pause, until one is answered.
+
+    Time-outs, broken connections and the statuses 500, 502, 503 and 504 count as failures. Items
+    whose requests were under way, and the time of the pauses, are not held against their retries.
+    """
+
+    failures: int = Field(default=20, ge=1, le=1_000_000)
+    """How many requests of a process must fail in a row, with no other answer between them."""
+    pause: Pause = Pause()
+    """How long the job holds back between two tries."""
 
 
 class Http(Model):
@@ -143,6 +181,8 @@ class Source(Model):
     """The API that is asked for each item."""
     retry: Retry = Retry()
     """What happens when a request fails."""
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
+    """When the job holds back because its API is down."""
     rate_limit: RateLimit | None = None
     """The budget of requests; without one, concurrency alone bounds them."""
 

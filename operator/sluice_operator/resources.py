@@ -66,6 +66,7 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             compression=codec,
             http=source.http,
             retry=source.retry,
+            circuit_breaker=source.circuit_breaker,
             rate_limit=source.rate_limit,
             processes=job.spec.fetcher.processes,
             concurrency=job.spec.fetcher.concurrency,

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
 from sluice_workers import kafka, wire
+from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import Topic
 
 CHUNK: Final = 1000
@@ -20,22 +19,17 @@ CHUNK: Final = 1000
 class Failures:
     """Keeps what was given up. Every method raises ``DependencyError`` and may be called again."""
 
-    def __init__(self, redis: Redis, topic: Topic, job: JobName) -> None:
+    def __init__(self, redis: Redis, producer: Producer, topic: Topic, job: JobName) -> None:
         self._redis = redis
+        self._producer = producer
         self._topic = topic
         self._key = job.redis_key("failed")
 
-    async def give_up(self, producer: AIOKafkaProducer, dead: Sequence[wire.DeadItem]) -> None:
+    async def give_up(self, dead: Sequence[wire.DeadItem]) -> None:
         """Return when the broker and then Redis have acknowledged: now the offsets may pass."""
-        if not dead:
-            return
-        try:
-            sent = [await producer.send(self._topic.name, **self._message(each)) for each in dead]
-            for acknowledged in sent:
-                await acknowledged
-        except KafkaError as error:
-            raise DependencyError("BrokerUnreachable", f"the dead topic: {error}") from error
-        await self._in_chunks(self._redis.sadd, {each.key for each in dead})
+        if dead:
+            await self._producer.send(self._topic.name, [self._message(each) for each in dead])
+            await self._in_chunks(self._redis.sadd, {each.key for each in dead})
 
     async def take_out(self, keys: Iterable[str]) -> None:
         """Take keys that have succeeded by now out of the failed set."""
@@ -50,15 +44,15 @@ class Failures:
         except (RedisError, OSError) as error:
             raise DependencyError("RedisUnreachable", f"the failed set: {error}") from error
 
-    def _message(self, dead: wire.DeadItem) -> dict[str, object]:
-        headers = [
-            (wire.ITEM, dead.item.encode()),
-            (wire.GENERATION, str(self._topic.generation).encode()),
-        ]
+    def _message(self, dead: wire.DeadItem) -> Message:
         value = _encoded(dead)
         if len(value) > kafka.MAX_VALUE_BYTES:
             value = _encoded(dead.model_copy(update={"value": None}))
-        return {"key": dead.key.encode(), "value": value, "headers": headers}
+        headers = (
+            (wire.ITEM, dead.item.encode()),
+            (wire.GENERATION, str(self._topic.generation).encode()),
+        )
+        return Message(dead.key.encode(), value, headers)
 
 
 def _encoded(dead: wire.DeadItem) -> bytes:

@@ -18,7 +18,7 @@ from sluice_api.errors import ConfigurationError
 from sluice_api.model import Model
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
-from sluice_api.source import Http, Items, RateLimit, Retry
+from sluice_api.source import CircuitBreaker, Http, Items, RateLimit, Retry
 from sluice_api.spec import Batch, Compression
 
 DEFAULT_FOLDER: Final = Path("/etc/sluice")
@@ -75,6 +75,7 @@ class FetcherSettings(ProcessSettings):
     compression: Compression
     http: Http
     retry: Retry
+    circuit_breaker: CircuitBreaker
     rate_limit: RateLimit | None = None
     processes: int
     concurrency: int

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from integration.processes import kill, pod, write_folder
 from sluice_api.names import JobName
-from sluice_api.source import Http, Items, RateLimit, Retry
+from sluice_api.source import CircuitBreaker, Http, Items, RateLimit, Retry
 from sluice_api.spec import Compression
 from sluice_workers import wire
 from sluice_workers.seed.seed import seed
@@ -150,6 +150,7 @@ async def make_world(
             "retry": Retry.model_validate(
                 {"attempts": 3, "backoff": {"initial": "50ms", "max": "2s"}}
             ),
+            "circuit_breaker": CircuitBreaker(),
             "processes": 2,
             "concurrency": 50,
         }
@@ -213,6 +214,34 @@ async def test_killed_fetchers_lose_no_item(make_world: MakeWorld) -> None:
     async with fetcher(world):
         await world.wait_committed(6000)
     assert set(keys(await world.read(world.settings.records))) == set(numbers(6000))
+
+
+async def test_what_is_done_behind_a_slow_item_is_not_done_again(
+    make_world: MakeWorld, server: Server
+) -> None:
+    released = asyncio.Event()
+
+    async def answer(key: str, _attempt: int) -> web.StreamResponse:
+        if int(key) < PARTITIONS:
+            await released.wait()
+        return web.json_response({"id": key})
+
+    server.answer = answer
+    world = await make_world(http=Http(url=f"http://127.0.0.1:{server.port}/{{key}}"), processes=1)
+    await world.seed(*numbers(3000))
+    async with fetcher(world) as process:
+        async with asyncio.timeout(60):
+            while len(server.asked) < 3000:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(3)  # two commits later at the least
+        await kill(process)
+    assert await world.committed() < 3000
+    released.set()
+    async with fetcher(world):
+        await world.wait_committed(3000)
+    repeated = {key for key, times in server.asked.items() if times > 1}
+    assert repeated <= set(numbers(PARTITIONS))
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(3000))
 
 
 async def test_pods_that_come_and_go_lose_no_item(make_world: MakeWorld) -> None:
@@ -307,6 +336,28 @@ async def test_a_retry_blocks_nobody_but_the_next_of_its_key(
     assert order[-2:] == ["slow", "slow"], "all others went on while the retry waited"
     slow = [m.offset for m in await world.read(world.settings.records) if m.key == b"slow"]
     assert len(slow) == 2
+
+
+async def test_an_api_that_is_down_costs_no_item_its_attempts(
+    make_world: MakeWorld, server: Server
+) -> None:
+    down_until = time.monotonic() + 12
+
+    async def answer(key: str, _attempt: int) -> web.StreamResponse:
+        if time.monotonic() < down_until:
+            return web.Response(status=503)
+        return web.json_response({"id": key})
+
+    server.answer = answer
+    breaker = CircuitBreaker.model_validate({"failures": 20, "pause": {"max": "2s"}})
+    world = await make_world(circuit_breaker=breaker)
+    await world.seed(*numbers(1000))
+    async with fetcher(world):
+        await world.wait_committed(1000)
+    assert await world.failed() == set()
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(1000))
+    while_down = sum(each < down_until for times in server.times.values() for each in times)
+    assert while_down < 2 * (50 + 20 + 12), "two processes: what was under way, and few probes"
 
 
 async def test_a_later_success_takes_the_key_out_of_the_failed_set(

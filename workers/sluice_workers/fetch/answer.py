@@ -14,6 +14,8 @@ _STRICT: Final = JSONPathEnvironment(strict=True)
 _MEMBERS: Final = re.compile(r"\$((?:\.[A-Za-z_][A-Za-z0-9_]*)*)(\[\*\])?")
 """The paths of most APIs: names one after the other, then perhaps all elements."""
 
+_WHOLE: Final = "$"
+
 Select = Callable[[object], Iterable[object]]
 
 
@@ -55,6 +57,8 @@ class RecordsPath:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise MalformedAnswerError(f"the answer must be JSON: {error}") from error
+        if self.path == _WHOLE and isinstance(document, dict):
+            return (body,)  # as it came: to write it anew would round long numbers
         return tuple(map(self._record, self._selected(document)))
 
     def _selected(self, document: object) -> Iterable[object]:

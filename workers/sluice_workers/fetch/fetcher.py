@@ -22,13 +22,17 @@ from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
 from sluice_workers.fetch.api import Api, secret_headers
 from sluice_workers.fetch.backlog import Backlog
+from sluice_workers.fetch.breaker import Breaker, blames_api
+from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
-from sluice_workers.fetch.output import Output
+from sluice_workers.fetch.output import record_messages
 from sluice_workers.fetch.partition import Work
 from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
 from sluice_workers.meter import Meter
+from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
+from sluice_workers.runtime.cancel import cancel
 from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
@@ -48,6 +52,7 @@ class Fetcher:
         self._settings = settings
         self._context = context
         self._backlog = Backlog()
+        self._breaker = Breaker(settings.circuit_breaker)
         self._succeeded: set[str] = set()
         """Keys to take out of the failed set before their offsets are committed."""
         self._completions: set[asyncio.Task[None]] = set()
@@ -62,10 +67,10 @@ class Fetcher:
         settings, folder = self._settings, self._context.folder
         connection = KafkaConnection.read(folder)
         redis = failures.connect(read_text(folder / "redis" / "url").strip())
-        self._failures = Failures(redis, settings.dead, settings.job)
+        self._producer = Producer(connection, settings.compression)
+        self._failures = Failures(redis, self._producer, settings.dead, settings.job)
         self._limiter = self._limit(redis)
         self._api = Api(settings.http, settings.concurrency, secret_headers(folder))
-        self._output = Output(connection, settings.compression, settings.records, self._failures)
         consumer = kafka.consumer(
             connection,
             group=settings.job.group("fetch"),
@@ -73,7 +78,8 @@ class Fetcher:
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-        self._intake = Intake(consumer, settings.items, self._backlog, self._take_out)
+        done_sets = DoneSets(redis, settings.job, settings.items)
+        self._intake = Intake(consumer, settings.items, self._backlog, done_sets, self._take_out)
         reporting = asyncio.create_task(self._report())
         try:
             if await self._start(consumer):
@@ -90,7 +96,7 @@ class Fetcher:
         """Start the clients of the broker; return False when told to stop before it answers."""
         while not self._context.stopping.is_set():
             try:
-                await self._output.open()
+                await self._producer.open()
                 await consumer.start()
             except (KafkaError, DependencyError) as error:
                 self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
@@ -113,8 +119,7 @@ class Fetcher:
                     self._troubles.say(error.reason, str(error))
                     await pause(self._context.stopping)
             await self._drain()
-            for task in (*tasks, *self._completions):
-                task.cancel()
+            await cancel([*tasks, *self._completions])
         try:
             await self._intake.commit()
         except DependencyError as error:
@@ -127,7 +132,7 @@ class Fetcher:
             await asyncio.sleep(0.05)
 
     async def _close(self, consumer: Any, redis: Redis) -> None:
-        for closing in (consumer.stop(), self._output.close(), self._api.close(), redis.aclose()):
+        for closing in (consumer.stop(), self._producer.close(), self._api.close(), redis.aclose()):
             try:
                 await closing
             except (KafkaError, RedisError, OSError) as error:
@@ -150,23 +155,45 @@ class Fetcher:
 
     async def _attempt(self, work: Work) -> None:
         started = time.monotonic()
-        if work.started is None:
-            work.started = started
-        work.attempts += 1
         outcome = await self._api.ask(work.item)
         ended = time.monotonic()
         metrics.LATENCY.observe(ended - started)
         self._latency.add(ended, 1, ended - started)
         if isinstance(outcome, Fetched):
             metrics.ATTEMPTS.labels("fetched").inc()
+            self._breaker.answered()
             self._spawn(self._succeed(work, outcome))
         else:
             metrics.ATTEMPTS.labels(outcome.reason).inc()
-            self._fail(work, outcome, ended - work.started)
+            self._judge(work, outcome, started, ended)
+        if outcome.rest is not None:
+            self._spawn(self._slow_down(outcome.rest, lower=False))
+
+    def _judge(self, work: Work, failure: Failure, started: float, ended: float) -> None:
+        """Tell what a failure means for the API, then for the item."""
+        if failure.rate_limited:
+            self._spawn(self._slow_down(failure.retry_after or 0.0, lower=True))
+        if not blames_api(failure):
+            self._breaker.answered()
+        elif not self._breaker.failed(started, ended, failure.message):
+            self._backlog.put_first(work)
+            return
+        work.attempts += not failure.rate_limited
+        work.spent += ended - started
+        self._fail(work, failure)
+
+    async def _slow_down(self, rest: float, *, lower: bool) -> None:
+        """Tell the rate limit what the API said; while Redis does not listen, go on without."""
+        try:
+            await self._limiter.slow_down(rest=rest, lower=lower)
+        except DependencyError as error:
+            self._troubles.say(error.reason, str(error))
 
     async def _permission(self) -> None:
         """Wait until a request may start; while Redis does not tell, none may."""
         while True:
+            while wait := self._breaker.wait(time.monotonic()):
+                await asyncio.sleep(min(wait, PAUSE))
             try:
                 await self._limiter.acquire()
             except DependencyError as error:
@@ -175,23 +202,28 @@ class Fetcher:
             else:
                 return
 
-    def _fail(self, work: Work, failure: Failure, elapsed: float) -> None:
+    def _fail(self, work: Work, failure: Failure) -> None:
         decision = retry.decide(
             self._settings.retry,
             failure,
             attempts=work.attempts,
-            elapsed=elapsed,
+            elapsed=work.spent,
             chance=random.random(),  # noqa: S311  jitter is no secret
         )
         if isinstance(decision, Again):
             metrics.RETRIES.inc()
-            asyncio.get_running_loop().call_later(decision.delay, self._backlog.put_first, work)
+            work.spent += decision.delay
+            # While the API is down each try goes to another item, lest one pays for all.
+            put = self._backlog.put if self._breaker.is_open else self._backlog.put_first
+            asyncio.get_running_loop().call_later(decision.delay, put, work)
         else:
             self._spawn(self._give_up(work, decision))
 
     async def _succeed(self, work: Work, fetched: Fetched) -> None:
         """Produce the records, until the broker has them."""
-        await self._until_done(lambda: self._output.records(work.item, fetched))
+        topic = self._settings.records
+        messages = record_messages(work.item, fetched, topic)
+        await self._until_done(lambda: self._producer.send(topic.name, messages))
         metrics.RECORDS.inc(len(fetched.records))
         now = time.monotonic()
         self._bytes.add(now, len(fetched.records), sum(map(len, fetched.records)))
@@ -211,7 +243,7 @@ class Fetcher:
             failed_at=datetime.now(UTC),
             value=work.item.value.decode(errors="backslashreplace") or None,
         )
-        await self._until_done(lambda: self._output.dead(dead))
+        await self._until_done(lambda: self._failures.give_up([dead]))
         self._failed += 1
         self._finish(work, "given_up")
 
@@ -255,6 +287,8 @@ class Fetcher:
 
     async def _report(self) -> None:
         while True:
+            if self._breaker.is_open:
+                self._troubles.say("ApiUnavailable", self._breaker.message)
             self._context.report(self._state(time.monotonic()))
             await asyncio.sleep(1)
 

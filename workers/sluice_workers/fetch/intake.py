@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from sluice_api.errors import DependencyError
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.backlog import Backlog
+from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.item import read_item
 from sluice_workers.fetch.ledger import Ledger
 from sluice_workers.fetch.partition import Partition, Work
@@ -40,11 +41,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         consumer: AIOKafkaConsumer,
         topic: Topic,
         backlog: Backlog,
+        done_sets: DoneSets,
         before_commit: Callable[[], Awaitable[None]],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._backlog = backlog
+        self._done_sets = done_sets
         self._before_commit = before_commit
         self._lock = asyncio.Lock()
         self._rebalancing = False
@@ -130,7 +133,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             value=message.value,
             headers=message.headers,
         )
-        partition.ledger.take(item.offset, item.size)
+        if not partition.ledger.take(item.offset, item.size):
+            metrics.ITEMS.labels("done_before").inc()
+            return
         work = Work(item, partition)
         if partition.lanes.enter(item.key, work):
             self._backlog.put(work)
@@ -152,7 +157,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         starts = await self._consumer.beginning_offsets(places)
         for place in places:
             committed = await self._consumer.committed(place)
-            partition = self._held(place, committed) or _new(place, starts[place], committed)
+            partition = self._held(place, committed)
+            if partition is None:
+                done = await self._done_sets.load(place.partition, committed or 0)
+                partition = _new(place, starts[place], committed, done)
             self._partitions[place] = partition
             self._consumer.seek(place, partition.ledger.position)
         self._unplaced.clear()
@@ -172,9 +180,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for place, partition in self._partitions.items()
             if (offset := partition.ledger.pending) is not None
         }
-        if not pending:
+        if not pending and not any(p.ledger.changed for p in self._partitions.values()):
             return
         await self._before_commit()
+        if pending:
+            await self._commit_offsets(pending)
+        await self._keep_ahead()
+
+    async def _commit_offsets(self, pending: dict[TopicPartition, int]) -> None:
         try:
             await self._consumer.commit(pending)
         except (KafkaError, ValueError) as error:
@@ -184,6 +197,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         metrics.COMMITS.inc()
         for place, offset in pending.items():
             self._partitions[place].ledger.note_commit(offset)
+
+    async def _keep_ahead(self) -> None:
+        """Keep what is done beyond the offsets; after them, for it counts from what they say."""
+        await self._done_sets.save(
+            {
+                place.partition: (partition.ledger.committed or 0, partition.ledger.take_ahead())
+                for place, partition in self._partitions.items()
+                if partition.ledger.changed
+            }
+        )
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Commit what is done; hold the lock until partitions are assigned."""
@@ -210,7 +233,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._lock.release()
 
 
-def _new(place: TopicPartition, start: int, committed: int | None) -> Partition:
+def _new(
+    place: TopicPartition, start: int, committed: int | None, done: frozenset[int]
+) -> Partition:
     position = start if committed is None else committed
     if position < start:
         raise DependencyError(
@@ -218,4 +243,4 @@ def _new(place: TopicPartition, start: int, committed: int | None) -> Partition:
             f"{place.topic}/{place.partition}: the next item is {position}, the oldest in the topic"
             f" is {start}: what is between them is lost",
         )
-    return Partition(Ledger(position, committed=committed))
+    return Partition(Ledger(position, committed=committed, done=done))

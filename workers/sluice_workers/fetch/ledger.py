@@ -16,7 +16,7 @@ class Ledger:
     """The offsets of one partition during one assignment.
 
     ``position`` is the next offset to read; ``committed`` what the group holds for the partition,
-    None when it holds nothing yet.
+    None when it holds nothing yet; ``done`` the offsets that an earlier owner finished.
     """
 
     def __init__(
@@ -24,11 +24,14 @@ class Ledger:
         position: int,
         *,
         committed: int | None = None,
+        done: frozenset[int] = frozenset(),
         max_items: int = 10_000,
         max_bytes: int = 64 << 20,
     ) -> None:
         self._position = position
         self._committed = committed
+        self._done = done
+        self._changed = False
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._window: deque[tuple[int, int]] = deque()
@@ -56,6 +59,16 @@ class Ledger:
         return self.committable if self.committable != (self._committed or 0) else None
 
     @property
+    def changed(self) -> bool:
+        """Whether anything finished since :meth:`take_ahead`."""
+        return self._changed
+
+    def take_ahead(self) -> list[int]:
+        """Return what is finished beyond the committable offset, to be kept for the next owner."""
+        self._changed = False
+        return [offset for offset, _ in self._window if offset not in self._unfinished]
+
+    @property
     def span(self) -> int:
         """Items in the window: unfinished ones, and those that finished behind one of them."""
         return len(self._window)
@@ -65,23 +78,33 @@ class Ledger:
         """Whether no more should be taken until the first unfinished item is done."""
         return len(self._window) >= self._max_items or self._bytes >= self._max_bytes
 
-    def take(self, offset: int, size: int) -> None:
+    def take(self, offset: int, size: int) -> bool:
         """Note an offset as being worked on; ``size`` is the bytes it holds in memory.
 
-        Raises ``ValueError`` when an offset comes twice or out of order.
+        Returns False when an earlier owner finished it: there is nothing to do. Raises
+        ``ValueError`` when an offset comes twice or out of order.
         """
         if offset < self._position:
             raise ValueError(f"offset {offset} was taken already; next is {self._position}")
-        self._window.append((offset, size))
+        known = offset in self._done
+        self._position = offset + 1
+        self._window.append((offset, 0 if known else size))
+        if known:
+            self._trim()
+            return False
         self._unfinished.add(offset)
         self._bytes += size
-        self._position = offset + 1
+        return True
 
     def finish(self, offset: int) -> None:
         """Note an offset as done. Raises ``ValueError`` for one that is not being worked on."""
         if offset not in self._unfinished:
             raise ValueError(f"offset {offset} is not being worked on")
         self._unfinished.remove(offset)
+        self._changed = True
+        self._trim()
+
+    def _trim(self) -> None:
         while self._window and self._window[0][0] not in self._unfinished:
             _, size = self._window.popleft()
             self._bytes -= size

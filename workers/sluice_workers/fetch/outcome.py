@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 from sluice_workers.wire import FailureReason
 
@@ -14,6 +15,8 @@ class Fetched:
     """Each a JSON object."""
     at: datetime
     """When they were fetched."""
+    rest: float | None = None
+    """Seconds until the API's quota is there again, if it says that none is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,13 @@ class Failure:
     status: int | None = None
     retry_after: float | None = None
     """Seconds that the API asked to wait."""
+    rest: float | None = None
+    """Seconds until the API's quota is there again, if it says that none is left."""
+
+    @property
+    def rate_limited(self) -> bool:
+        """Whether the API refused only because it was asked too often."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,5 +24,5 @@ class Work:
     item: Item
     partition: Partition
     attempts: int = 0
-    started: float | None = None
-    """When its first attempt began, monotonic seconds."""
+    spent: float = 0.0
+    """Seconds of its attempts and of the waits between them."""

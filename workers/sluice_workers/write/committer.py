@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-
 from sluice_workers import wire
 from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
@@ -30,12 +28,10 @@ class Committer:
         owner: Owner,
         positions: Mapping[int, Position],
         failures: Failures,
-        producer: AIOKafkaProducer,
     ) -> None:
         self._sink = sink
         self._owner = owner
         self._failures = failures
-        self._producer = producer
         self.positions = dict(positions)
         """Where each partition is, as the database has it."""
 
@@ -55,8 +51,11 @@ class Committer:
     async def _search(self, entries: Sequence[Entry], error: Exception) -> None:
         """Commit both halves of a refused batch, or give its one row up."""
         rows = [entry for entry in entries if not isinstance(entry.content, Rejected)]
+        if not rows:
+            raise failure(error) from error
         if len(rows) == 1:
-            _LOG.warning("a record was refused: %s", refusal(error))
+            # What Postgres says may quote the row: that is for the dead topic, not for logs.
+            _LOG.warning("a record was refused: %s", type(error).__name__)
             bad = rows[0]
             rejected = _rejected(bad, error)
             await self._give_up([rejected])
@@ -71,7 +70,7 @@ class Committer:
                 await self._search(half, again)
 
     async def _give_up(self, rejected: Sequence[Rejected]) -> None:
-        await self._failures.give_up(self._producer, [_dead(each) for each in rejected])
+        await self._failures.give_up([_dead(each) for each in rejected])
         metrics.REJECTED.inc(len(rejected))
 
     async def _transaction(self, entries: Sequence[Entry]) -> None:

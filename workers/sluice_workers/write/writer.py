@@ -22,6 +22,7 @@ from sluice_api.errors import DependencyError
 from sluice_workers import failures, kafka, wire
 from sluice_workers.failures import Failures
 from sluice_workers.meter import Meter
+from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
 from sluice_workers.state import ProcessState
@@ -74,7 +75,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Write until told to stop; what fails outside is tried again for ever."""
         connection = KafkaConnection.read(self._context.folder)
         redis = failures.connect(read_text(self._context.folder / "redis" / "url").strip())
-        producer = kafka.producer(connection, self._settings.compression)
+        producer = Producer(connection, self._settings.compression)
+        self._failures = Failures(redis, producer, self._settings.dead, self._settings.job)
         self._consumer: AIOKafkaConsumer = kafka.consumer(
             connection,
             group=self._settings.job.group("write"),
@@ -84,20 +86,18 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         )
         reporting = asyncio.create_task(self._report())
         try:
-            if await self._start(producer) and await self._start(self._consumer):
-                dead, job = self._settings.dead, self._settings.job
-                self._failures, self._producer = Failures(redis, dead, job), producer
+            if await self._start():
                 self._consumer.subscribe([self._settings.records.name], listener=self)
                 await self._loop()
         finally:
             reporting.cancel()
             await self._close(producer, redis)
 
-    async def _start(self, client: Any) -> bool:
-        """Start a client of the broker; return False when told to stop before it answers."""
+    async def _start(self) -> bool:
+        """Start the consumer; return False when told to stop before the broker answers."""
         while not self._context.stopping.is_set():
             try:
-                await client.start()
+                await self._consumer.start()
             except KafkaError as error:
                 self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
                 await pause(self._context.stopping)
@@ -106,8 +106,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 return True
         return False
 
-    async def _close(self, producer: Any, redis: Redis) -> None:
-        for closing in (self._consumer.stop(), producer.stop(), redis.aclose()):
+    async def _close(self, producer: Producer, redis: Redis) -> None:
+        for closing in (self._consumer.stop(), producer.close(), redis.aclose()):
             try:
                 await closing
             except (KafkaError, OSError) as error:
@@ -239,9 +239,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 )
             self._consumer.seek(place, at)
         self._consumer.resume(*self._assigned)
-        self._committer = Committer(
-            self._sink, self._owner, positions, self._failures, self._producer
-        )
+        self._committer = Committer(self._sink, self._owner, positions, self._failures)
         self._troubles.clear()
         await self._follow(positions)
 

@@ -11,18 +11,22 @@ from sluice_workers.fetch.ledger import Ledger
 class LedgerAgainstModel(RuleBasedStateMachine):
     """The ledger against the plainest model: all offsets taken, and the set of finished ones."""
 
-    @initialize(start=st.integers(0, 100))
-    def begin(self, start: int) -> None:
+    @initialize(start=st.integers(0, 100), done=st.frozensets(st.integers(0, 120)))
+    def begin(self, start: int, done: frozenset[int]) -> None:
         self.start = start
-        self.ledger = Ledger(start, committed=start, max_items=20, max_bytes=100)
+        self.done = done
+        self.ledger = Ledger(start, committed=start, done=done, max_items=20, max_bytes=100)
         self.taken: dict[int, int] = {}
         self.finished: set[int] = set()
 
     @rule(gap=st.integers(0, 3), size=st.integers(0, 30))
     def take(self, gap: int, size: int) -> None:
         offset = self.ledger.position + gap
-        self.ledger.take(offset, size)
-        self.taken[offset] = size
+        to_do = self.ledger.take(offset, size)
+        assert to_do == (offset not in self.done)
+        self.taken[offset] = size if to_do else 0
+        if not to_do:
+            self.finished.add(offset)
 
     @precondition(lambda self: len(self.taken) > len(self.finished))
     @rule(data=st.data())
@@ -44,6 +48,12 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         unfinished = self.taken.keys() - self.finished
         after_last = max(self.taken, default=self.start - 1) + 1
         assert self.ledger.committable == min(unfinished, default=after_last)
+
+    @rule()
+    def what_is_kept_is_done_and_beyond_the_commit(self) -> None:
+        ahead = self.ledger.take_ahead()
+        assert not self.ledger.changed
+        assert ahead == sorted(o for o in self.finished if o > self.ledger.committable)
 
     @invariant()
     def the_window_is_what_lies_behind(self) -> None:

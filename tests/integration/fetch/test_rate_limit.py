@@ -1,0 +1,106 @@
+"""The rate limit on a real Redis: what many processes together let start."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from sluice_api.errors import DependencyError
+from sluice_api.names import JobName
+from sluice_api.source import RateLimit
+from sluice_workers.fetch.rate_limit import TokenBucket
+from sluice_workers.runtime.cancel import cancel
+
+PROCESSES = 8
+RATE = 400
+BURST = 10
+JITTER = 1.02
+Make = Callable[..., list[TokenBucket]]
+
+
+@pytest.fixture
+async def make(redis_url: str, job: JobName) -> AsyncIterator[Make]:
+    clients: list[Redis] = []
+
+    def buckets(**changes: object) -> list[TokenBucket]:
+        content = {"requests": RATE, "per": "1s", "burst": BURST} | changes
+        limit = RateLimit.model_validate(content)
+        clients.extend(Redis.from_url(redis_url) for _ in range(PROCESSES))
+        return [TokenBucket(client, job, limit) for client in clients[-PROCESSES:]]
+
+    yield buckets
+    for client in clients:
+        await client.aclose()
+
+
+async def use(buckets: list[TokenBucket], seconds: float) -> list[float]:
+    """Keep several requests waiting at each bucket; return when each was let through."""
+    times: list[float] = []
+
+    async def one(bucket: TokenBucket) -> None:
+        while True:
+            await bucket.acquire()
+            times.append(time.monotonic())
+
+    tasks = [asyncio.create_task(one(bucket)) for bucket in buckets for _ in range(5)]
+    await asyncio.sleep(seconds)
+    await cancel(tasks)
+    return times
+
+
+def busiest(times: list[float], seconds: float) -> int:
+    """The most that fell into any window of so many seconds."""
+    first, most = 0, 0
+    for last, at in enumerate(times):
+        while times[first] < at - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@pytest.mark.parametrize("window", [0.1, 0.5, 1.0, 2.0])
+async def test_no_window_holds_more_than_the_limit_and_the_burst(make: Make, window: float) -> None:
+    times = await use(make(), 3 + window)
+    assert busiest(sorted(times), window) <= (RATE * window + BURST) * JITTER
+    assert len(times) > RATE, "and it is used at all"
+
+
+async def test_a_pause_leaves_no_more_than_the_burst(make: Make) -> None:
+    buckets = make()
+    await use(buckets, 0.5)
+    await asyncio.sleep(1.5)
+    times = await use(buckets, 1.0)
+    assert busiest(times, 0.2) <= (RATE * 0.2 + BURST) * JITTER
+
+
+async def test_a_429_lowers_the_rate_of_all_and_it_grows_back(make: Make) -> None:
+    buckets = make(adaptive={"floor": 10, "recovery": "10s"})
+    await use(buckets, 0.5)
+    for bucket in buckets:  # all get one in the same second: it counts once
+        await bucket.slow_down(rest=0, lower=True)
+    lowered = len(await use(buckets, 1.0))
+    assert lowered <= (0.8 * RATE + BURST) * JITTER
+    assert lowered > 0.5 * RATE, "the others of that second lowered it no further"
+    for _ in range(5):
+        await asyncio.sleep(1.1)
+        await buckets[0].slow_down(rest=0, lower=True)
+    assert len(await use(buckets, 0.5)) < 0.5 * RATE * 0.7
+
+
+async def test_a_rest_holds_for_all(make: Make) -> None:
+    buckets = make()
+    await use(buckets, 0.3)
+    await buckets[0].slow_down(rest=1.0, lower=False)
+    leased = PROCESSES * RATE // 20
+    assert len(await use(buckets, 0.9)) <= leased, "only what was leased before"
+    assert len(await use(buckets, 1.0)) > 0.5 * RATE
+
+
+async def test_without_redis_nothing_starts_and_the_message_says_so(job: JobName) -> None:
+    client = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=1)
+    limit = RateLimit.model_validate({"requests": 1, "per": "1s"})
+    with pytest.raises(DependencyError, match="nothing is sent without it"):
+        await TokenBucket(client, job, limit).acquire()
+    await client.aclose()
