@@ -9,19 +9,22 @@ SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 VENV := $(SLUICE_CACHE)/venv-$(shell sha256sum < requirements-dev.txt | cut -c1-12)
 PYTHON := $(VENV)/bin/python
 export SLUICE_CACHE PYTHON
-export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations dev))
+export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations dev benchmarks))
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: help venv python generate lint unit test demo down
+.PHONY: help venv python generate lint unit test demo down bench-fetcher
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: venv ## run the main job on real parts, from nothing
 	@$(PYTHON) -m sluice_dev.demo
 
 test: venv ## set everything up, pass all checks and tests, clean up
 	@dev/test
+
+bench-fetcher: venv ## requests a second of the fetcher beside plain httpx and raw aiohttp
+	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.fetcher
 
 down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
 	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi

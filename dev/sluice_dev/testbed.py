@@ -1,4 +1,4 @@
-"""``python -m sluice_dev.testbed``: the cluster that tests run on, with everything in it.
+"""``python -m sluice_dev.testbed NAME``: a cluster that tests run on, with everything in it.
 
 Prints the variables by which tests find its parts, as lines for a shell to read.
 """
@@ -13,38 +13,37 @@ from sluice_dev.install import install
 from sluice_dev.progress import Progress
 from sluice_dev.target import Target, target
 
-CLUSTER: Final = "test"
 NAMESPACE: Final = "sluice-e2e"
 
 
-def variables(where: Target) -> dict[str, str]:
+def variables(cluster: str, where: Target) -> dict[str, str]:
     """Return the tests' variables."""
     secret = ("get", "secret", "postgres", "-n", where.system, "-o", "jsonpath={.data.password}")
     password = base64.b64decode(where.kubectl(*secret)).decode()
     domain = f"{where.system}.svc"
     return {
-        "SLUICE_TEST_CLUSTER": CLUSTER,
+        "SLUICE_TEST_CLUSTER": cluster,
         "SLUICE_TEST_KAFKA": f"kafka.{domain}:9092",
         "SLUICE_TEST_POSTGRES": f"postgresql://sluice:{password}@postgres.{domain}:5432/warehouse",
         "SLUICE_TEST_REDIS": f"redis://redis.{domain}:6379/0",
     }
 
 
-def main() -> int:
-    """Bring the cluster up, install everything, print the variables."""
+def main(cluster: str) -> int:
+    """Bring a cluster up, install everything, print the variables."""
     progress = Progress()
     try:
-        where = target(CLUSTER, NAMESPACE, progress)
+        where = target(cluster, NAMESPACE, progress)
         install(where, progress)
     except ClusterError as error:
         print(f"the tests cannot start: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    for name, value in variables(where).items():
+    for name, value in variables(cluster, where).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -17,6 +17,9 @@ class Backlog:
         self._queue: asyncio.PriorityQueue[tuple[bool, int, Work]] = asyncio.PriorityQueue()
         self._order = itertools.count()
 
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
     def put(self, work: Work) -> None:
         """Add an item that has just been taken."""
         self._queue.put_nowait((True, next(self._order), work))

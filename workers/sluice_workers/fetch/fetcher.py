@@ -41,6 +41,8 @@ COMMIT_EVERY: Final = 1.0
 """Seconds between two commits."""
 DRAIN: Final = 15.0
 """Seconds that requests in flight have to end when the pod is stopped."""
+LEAST_WAITING: Final = 2000
+"""Items that wait for a slot at the least before no more are read: fast APIs need some ahead."""
 FETCH_BYTES: Final = 128 << 10
 _LOG: Final = logging.getLogger(__name__)
 
@@ -79,7 +81,10 @@ class Fetcher:
             max_partition_fetch_bytes=FETCH_BYTES,
         )
         done_sets = DoneSets(redis, settings.job, settings.items)
-        self._intake = Intake(consumer, settings.items, self._backlog, done_sets, self._take_out)
+        enough = max(LEAST_WAITING, 4 * settings.concurrency)
+        self._intake = Intake(
+            consumer, settings.items, self._backlog, enough, done_sets, self._take_out
+        )
         reporting = asyncio.create_task(self._report())
         try:
             if await self._start(consumer):

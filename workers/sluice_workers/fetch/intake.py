@@ -32,8 +32,9 @@ _LOG: Final = logging.getLogger(__name__)
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Takes items of the assigned partitions and commits what is done of them.
 
-    Items whose turn has come are put into ``backlog``. ``before_commit`` is awaited before offsets
-    are committed, and keeps them from it by raising ``DependencyError``.
+    Items whose turn has come are put into ``backlog``; while ``enough`` of them wait there, nothing
+    more is read. ``before_commit`` is awaited before offsets are committed, and keeps them from it
+    by raising ``DependencyError``.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         consumer: AIOKafkaConsumer,
         topic: Topic,
         backlog: Backlog,
+        enough: int,
         done_sets: DoneSets,
         before_commit: Callable[[], Awaitable[None]],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._backlog = backlog
+        self._enough = enough
         self._done_sets = done_sets
         self._before_commit = before_commit
         self._lock = asyncio.Lock()
@@ -141,12 +144,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._backlog.put(work)
 
     def _throttle(self) -> None:
-        """Read nothing more of a partition whose window is full."""
-        paused = self._consumer.paused()
+        """Read nothing more of a partition whose window is full, or while enough is waiting."""
+        paused, enough = self._consumer.paused(), len(self._backlog) >= self._enough
         for place, partition in self._partitions.items():
-            if partition.ledger.full and place not in paused:
+            wait = enough or partition.ledger.full
+            if wait and place not in paused:
                 self._consumer.pause(place)
-            elif not partition.ledger.full and place in paused:
+            elif not wait and place in paused:
                 self._consumer.resume(place)
 
     async def _place(self) -> None:

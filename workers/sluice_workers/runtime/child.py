@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import signal
@@ -21,6 +22,8 @@ from sluice_workers.runtime.metrics import share_metrics
 
 HEARTBEAT: Final = 1.0
 """Seconds between two messages to the supervisor."""
+GARBAGE_AFTER: Final = 20_000
+"""Objects that are made and not freed before the collector looks at them."""
 MISCONFIGURED: Final = 78
 """The exit code (EX_CONFIG) after a ``ConfigurationError``: starting again would not help."""
 
@@ -48,6 +51,10 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
     """
     configure_logging(assignment.role, assignment.process)
     share_metrics(assignment.metrics_folder, assignment.process)
+    # A worker holds tens of thousands of items for a while: by default the collector would go
+    # through them hundreds of times a second to find nothing.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER, 20, 20)
     try:
         uvloop.run(_serve(assignment, pipe))
     except ConfigurationError as error:

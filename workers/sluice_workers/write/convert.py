@@ -5,7 +5,7 @@ Each takes a value that is not None and raises ``ValueError`` when it does not f
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ Converter = Callable[[Any], Any]
 
 MILLISECONDS_FROM: Final = 100_000_000_000
 """Numbers from here on are epoch milliseconds: as seconds they would be after the year 5000."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -85,9 +86,10 @@ def instant(value: Any) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("is neither an ISO 8601 time nor a number of seconds")
     seconds = float(value)
-    return datetime.fromtimestamp(
-        seconds / 1000 if abs(seconds) >= MILLISECONDS_FROM else seconds, UTC
-    )
+    if abs(seconds) >= MILLISECONDS_FROM:
+        seconds /= 1000
+    # Plain arithmetic, for the C library's gmtime fails in more ways than one.
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def local_time(value: Any) -> datetime:

@@ -1,0 +1,1 @@
+"""Benchmarks: each compares candidates side by side in one run, and judges them by ratios."""

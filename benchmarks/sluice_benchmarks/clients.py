@@ -1,0 +1,82 @@
+"""HTTP clients under load, until killed: ``python -m sluice_benchmarks.clients NAME URL COUNT``."""
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiohttp
+import httpx
+import uvloop
+
+from sluice_api.source import Http
+from sluice_workers.fetch.api import Api
+from sluice_workers.fetch.item import Item
+from sluice_workers.fetch.outcome import Fetched
+
+Ask = Callable[[], Awaitable[None]]
+
+
+def plain_httpx(url: str, in_flight: int) -> Ask:
+    """Plain httpx, as it comes."""
+    keys = itertools.count()
+    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
+    client = httpx.AsyncClient(limits=limits, timeout=30)
+
+    async def ask() -> None:
+        (await client.get(f"{url}/{next(keys)}")).raise_for_status()
+
+    return ask
+
+
+def raw_aiohttp(url: str, in_flight: int) -> Ask:
+    """Raw aiohttp, as it comes."""
+    keys = itertools.count()
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight))
+
+    async def ask() -> None:
+        async with session.get(f"{url}/{next(keys)}") as response:
+            response.raise_for_status()
+            await response.read()
+
+    return ask
+
+
+def fetcher(url: str, in_flight: int) -> Ask:
+    """The fetcher's HTTP path: URL from the item, request, answer, records."""
+    keys = itertools.count()
+    api = Api(Http(url=f"{url}/{{key}}"), in_flight, {})
+
+    async def ask() -> None:
+        key = next(keys)
+        name = str(key)
+        item = Item(partition=0, offset=key, key=name.encode(), value=b"", id=name, version=key)
+        outcome = await api.ask(item)
+        assert isinstance(outcome, Fetched), outcome
+
+    return ask
+
+
+CLIENTS: Final[dict[str, Callable[[str, int], Ask]]] = {
+    "httpx": plain_httpx,
+    "aiohttp": raw_aiohttp,
+    "fetcher": fetcher,
+}
+
+
+async def load(name: str, url: str, in_flight: int) -> None:
+    """Keep ``in_flight`` requests going for ever."""
+    ask = CLIENTS[name](url, in_flight)
+
+    async def one() -> None:
+        while True:
+            await ask()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(one())
+
+
+if __name__ == "__main__":
+    uvloop.run(load(sys.argv[1], sys.argv[2], int(sys.argv[3])))
