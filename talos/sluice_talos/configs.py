@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sluice_api.errors import ConfigurationError
 from sluice_talos import commands
-from sluice_talos.folder import write_private
+from sluice_talos.folder import make_private, write_private
 from sluice_talos.patches import node_patches, rendered, user_patches
 from sluice_talos.platform import Node
 from sluice_talos.site import Site
@@ -76,7 +76,7 @@ async def _make_config(site: Site, node: Node) -> None:
     files = commands.patch_files(site.platform, folder, node, names)
     base = folder.generated / f"{node.role}.yaml"
     target = folder.config(node)
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    make_private(target.parent)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     answer = await site.talos(commands.patch_config(base, files, unfinished))
     if not answer.ok:

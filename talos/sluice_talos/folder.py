@@ -69,7 +69,7 @@ def prepare(folder: Folder) -> None:
     """
     refuse_tracked(folder)
     try:
-        folder.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private(folder.path)
     except OSError as error:
         raise ConfigurationError(f"folder {folder.path} cannot be made: {error}") from error
     for path in (folder.path, *folder.path.rglob("*")):
@@ -114,9 +114,16 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | No
         return None
 
 
+def make_private(path: Path) -> None:
+    """Make a folder, and those around it that are missing, each for its owner alone."""
+    missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
 def write_private(path: Path, content: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    make_private(path.parent)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
     with os.fdopen(descriptor, "w") as file:
