@@ -1,6 +1,6 @@
 """Talos's client, and nodes that speak Talos's machine API, both built from Talos's Go modules.
 
-``python -m sluice_dev.talos`` builds both.
+``python -m sluice_dev.talos`` builds them, and whatever else the tests of the bootstrap run.
 """
 
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sluice_dev.artifacts import artifact
+from sluice_dev.binaries import kubernetes
 from sluice_dev.errors import ClusterError
 from sluice_dev.paths import DEV
 from sluice_dev.processes import require, run
@@ -29,6 +30,11 @@ def talos_node(progress: Progress) -> Path:
     return _program("talosnode", progress)
 
 
+def manifestcheck(progress: Progress) -> Path:
+    """Return the program ``manifestcheck``: strict reading of manifests, without a cluster."""
+    return _program("manifestcheck", progress)
+
+
 def _program(name: str, progress: Progress) -> Path:
     """Build the Go module ``dev/NAME`` into the program NAME. Raises ``ClusterError``."""
 
@@ -42,11 +48,13 @@ def _program(name: str, progress: Progress) -> Path:
 
 
 def main() -> int:
-    """Build both, or say why not."""
+    """Build everything, or say why not."""
     progress = Progress()
     try:
         talosctl(progress)
         talos_node(progress)
+        manifestcheck(progress)
+        kubernetes(progress)
     except ClusterError as error:
         print(f"Talos's tools cannot be built: {error}", file=sys.stderr)
         return 1
