@@ -5,7 +5,7 @@ from typing import Final
 
 from sluice_talos import configs, control_plane, nodes
 from sluice_talos.installation import installation
-from sluice_talos.installer import install
+from sluice_talos.installer import install, prepare_services, require_programs
 from sluice_talos.site import Site
 from sluice_talos.steps import Stage
 
@@ -27,9 +27,11 @@ async def bootstrap(site: Site) -> None:
 
     Nothing is remembered between runs: each step looks at what is there. Raises ``SluiceError``.
     """
+    require_programs(site)
     for stage, work in STAGES.items():
         async with site.progress.step(stage):
             await work(site)
+    prepare_services(site)
     for part in installation(site.platform, site.folder):
         async with site.progress.step(part.title):
             await install(site, part)

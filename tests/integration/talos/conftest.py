@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from sluice_dev.binaries import kubernetes
 from sluice_dev.progress import Progress
+from sluice_dev.talos import manifestcheck as build_manifestcheck
 from sluice_dev.talos import talos_node
 from sluice_dev.talos import talosctl as build_talosctl
 from talos_lab import Lab, lab
@@ -20,6 +22,16 @@ def talosctl() -> Path:
 @pytest.fixture(scope="session")
 def talosnode() -> Path:
     return talos_node(Progress())
+
+
+@pytest.fixture(scope="session")
+def manifestcheck() -> Path:
+    return build_manifestcheck(Progress())
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    return kubernetes(Progress()) / "kubectl"
 
 
 @pytest.fixture
