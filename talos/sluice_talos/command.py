@@ -10,7 +10,7 @@ import click
 
 from sluice_api.errors import SluiceError
 from sluice_talos.bootstrap import bootstrap as bring_up
-from sluice_talos.folder import Folder, folder_of, prepare
+from sluice_talos.folder import Folder, alone, folder_of, prepare
 from sluice_talos.platform import Platform
 from sluice_talos.progress import Progress
 from sluice_talos.reset import reset as take_down
@@ -50,7 +50,8 @@ def bootstrap(file: Path) -> None:
     platform, folder = _read(file)
     os.umask(PRIVATE)  # whatever is written from here on may hold secrets
     prepare(folder)
-    _run(platform, folder, bring_up, len(steps(platform, folder)))
+    with alone(folder):
+        _run(platform, folder, bring_up, len(steps(platform, folder)))
     click.echo(f"\nexport KUBECONFIG={folder.kubeconfig}\nexport TALOSCONFIG={folder.talosconfig}")
 
 
@@ -84,7 +85,9 @@ def reset(file: Path, *, wipe_data: bool) -> None:
     click.echo(f"This wipes the state {data}of {len(platform.nodes)} nodes, for good.")
     if click.prompt("Type the cluster's name to go on") != platform.cluster.name:
         raise click.ClickException("that is not the cluster's name: nothing was touched")
-    _run(platform, folder, lambda site: take_down(site, wipe_data=wipe_data), 1)
+    prepare(folder)
+    with alone(folder):
+        _run(platform, folder, lambda site: take_down(site, wipe_data=wipe_data), 1)
     folder.kubeconfig.unlink(missing_ok=True)
     click.echo(f"\nThe secrets stay in {folder.path}: remove it, or bootstrap again with them.")
 

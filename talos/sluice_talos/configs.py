@@ -20,7 +20,6 @@ async def make_secrets(site: Site) -> None:
         site.progress.say(f"kept {target}")
         return
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
     await _call(site, commands.gen_secrets(site.platform, unfinished), "the secrets")
     unfinished.replace(target)
     site.progress.say(f"made {target}: keep a copy of it in a safe place")
@@ -59,8 +58,6 @@ def _require_user_patches(site: Site) -> None:
 
 async def _generate(site: Site) -> None:
     folder = site.folder
-    for left_over in folder.path.glob(".generated.*"):
-        shutil.rmtree(left_over)
     unfinished = folder.path / f".generated.{os.getpid()}"
     await _call(site, commands.gen_config(site.platform, folder, unfinished), "the configurations")
     shutil.rmtree(folder.generated, ignore_errors=True)

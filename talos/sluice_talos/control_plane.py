@@ -1,12 +1,16 @@
 """From configured nodes to a healthy Kubernetes: endpoints, etcd, kubeconfig, health."""
 
+import asyncio
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_talos import commands
 from sluice_talos.platform import Node
-from sluice_talos.site import Site
+from sluice_talos.site import CALL, Site
 from sluice_talos.trouble import Kind, Trouble, explained, trouble
 from sluice_talos.waiting import wait
 
@@ -72,31 +76,47 @@ async def wait_for_health(site: Site) -> None:
     """
     bound = site.platform.waits.health.seconds
     arguments = commands.health(site.platform, site.folder, bound)
-    waiting, passed, said = "the first check", 0, list[str]()
-    last = ""
-    async for line in site.talosctl.lines(arguments, said):
-        last = line or last
+    seen, said = Checks(), list[str]()
+    # talosctl has the bound itself; the second one is for a connection that hangs.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(bound + CALL):
+            async for line in site.talosctl.lines(arguments, said):
+                seen.read(line, site.progress.say)
+    if said != ["0"]:
+        raise DependencyError("Unhealthy", _unhealthy(site, seen, bound))
+
+
+@dataclass
+class Checks:
+    """What `talosctl health` has told so far."""
+
+    passed: int = 0
+    waiting: str = "the first check"
+    last: str = ""
+
+    def read(self, line: str, say: Callable[[str], None]) -> None:
+        """Take in a line, and tell what is new in it."""
+        self.last = line or self.last
         check = re.match(r"waiting for ([^:]+): (.*)", line)
         if check is None:
-            continue
-        waiting = check[1]
+            return
+        self.waiting = check[1]
         if check[2] == "OK":
-            passed += 1
-            site.progress.say(f"{passed:2d} {waiting}")
+            self.passed += 1
+            say(f"{self.passed:2d} {self.waiting}")
         elif check[2] != "...":
-            site.progress.say(f"   waiting for {waiting}: {check[2]}")
-    if said != ["0"]:
-        raise DependencyError("Unhealthy", _unhealthy(site, waiting, passed, last, bound))
+            say(f"   waiting for {self.waiting}: {check[2]}")
 
 
-def _unhealthy(site: Site, waiting: str, passed: int, last: str, bound: float) -> str:
-    found = trouble(last)
-    if passed == 0 and found.kind in {Kind.UNREACHABLE, Kind.UNTRUSTED}:
+def _unhealthy(site: Site, seen: Checks, bound: float) -> str:
+    found = trouble(seen.last)
+    if seen.passed == 0 and found.kind in {Kind.UNREACHABLE, Kind.UNTRUSTED}:
         return explained(f"node {site.platform.control_planes[0].name}", found)
     return (
-        f"the cluster is not healthy after {bound:.0f} s: {passed} checks passed, then Talos waited"
-        f" for {waiting} ({found.detail}). See `talosctl --talosconfig {site.folder.talosconfig}"
-        " dmesg` and `service` on the node that is named, and run the command again"
+        f"the cluster is not healthy after {bound:.0f} s: {seen.passed} checks passed, then Talos"
+        f" waited for {seen.waiting} ({found.detail}). See `talosctl --talosconfig"
+        f" {site.folder.talosconfig} dmesg` and `service` on the node that is named, and run"
+        " the command again"
     )
 
 

@@ -1,8 +1,12 @@
 """The folder of a cluster's secrets: private, and never where git would take it along."""
 
+import fcntl
 import os
+import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -74,6 +78,27 @@ def prepare(folder: Folder) -> None:
         raise ConfigurationError(f"folder {folder.path} cannot be made: {error}") from error
     for path in (folder.path, *folder.path.rglob("*")):
         _refuse_open(path)
+
+
+@contextmanager
+def alone(folder: Folder) -> Iterator[None]:
+    """Keep other runs out, and remove what an interrupted one left half written.
+
+    Raises ``ConfigurationError`` while another run works on the same cluster.
+    """
+    with (folder.path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"another run works on {folder.path}: wait until it ends, or end it"
+            ) from None
+        for path in [*folder.path.rglob(".*.[0-9]*")]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        yield
 
 
 def _refuse_open(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Final
 
 import yaml
@@ -25,6 +26,12 @@ class Call:
     program: str
     arguments: tuple[str, ...]
     shown: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The call in a line, without what is the same in all of them."""
+        told = [part for part in self.arguments if not part.startswith("--")][1:]
+        return shorten(" ".join([self.program, *told]), 90, placeholder=" …")
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ async def install(site: Site, part: Part) -> None:
     within = site.platform.waits.services.seconds + GRACE
     for call in part.calls:
         program = Program(find(call.program, HINTS[call.program]))
+        site.progress.say(call.summary)
         answer = await program.run(call.arguments, within)
         if not answer.ok:
             said = " ".join((answer.error or answer.output).split())

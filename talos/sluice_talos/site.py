@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from sluice_api.errors import ConfigurationError, DependencyError, SluiceError
 from sluice_talos.folder import Folder
@@ -12,7 +13,7 @@ from sluice_talos.talosctl import Answer, Program
 from sluice_talos.trouble import Kind
 from sluice_talos.waiting import Patience
 
-CALL: float = 60.0
+CALL: Final = 60.0
 """Seconds that one call of talosctl may take."""
 
 
