@@ -9,7 +9,7 @@ SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 VENV := $(SLUICE_CACHE)/venv-$(shell sha256sum < requirements-dev.txt | cut -c1-12)
 PYTHON := $(VENV)/bin/python
 export SLUICE_CACHE PYTHON
-export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations dev benchmarks))
+export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations talos dev benchmarks))
 export PATH := $(VENV)/bin:$(PATH)
 
 .PHONY: help venv python generate lint unit test demo down bench-fetcher

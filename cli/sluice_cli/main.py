@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Final
 
 import click
@@ -13,6 +14,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "seed": ("sluice_workers.seed.command", "Write a job's items to its items topic."),
     "fetch": ("sluice_workers.fetch.command", "Run a fetcher."),
     "write": ("sluice_workers.write.command", "Run a writer."),
+    "cluster": ("sluice_talos.command", "Bring up a Kubernetes cluster on Talos Linux."),
     "migrate": ("sluice_workers.migrate", "Bring the sink's schema to its newest revision."),
 }
 
@@ -21,17 +23,21 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """The commands' names."""
-        return list(COMMANDS)
+        """The names of the commands whose packages are installed: an image holds no bootstrap."""
+        return [name for name, (module, _) in COMMANDS.items() if _installed(module)]
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         """Import a command's module and take its ``command``."""
-        if name not in COMMANDS:
+        if name not in self.list_commands(_ctx):
             return None
         found = importlib.import_module(COMMANDS[name][0]).command
         if not isinstance(found, click.Command):
             raise TypeError(f"{COMMANDS[name][0]}.command must be a click command")
         return found
+
+
+def _installed(module: str) -> bool:
+    return find_spec(module.partition(".")[0]) is not None
 
 
 @click.group(cls=LazyGroup)

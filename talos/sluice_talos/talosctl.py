@@ -1,0 +1,109 @@
+"""The seam to talosctl: the only place that starts it."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sluice_api.errors import ConfigurationError
+from sluice_talos import commands
+from sluice_talos.platform import TALOS
+
+UNFINISHED: Final = -1
+"""The code of a call that was ended because it took too long."""
+PRIVATE: Final = 0o077
+"""The umask of what talosctl writes: secrets and certificates."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program said."""
+
+    code: int
+    output: str
+    error: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.code == 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that is called with arguments; nothing secret is ever among them."""
+
+    path: Path
+    environment: tuple[tuple[str, str], ...] = ()
+
+    async def run(self, arguments: Sequence[str], within: float, text: str | None = None) -> Answer:
+        """Run it to its end, or for ``within`` seconds; ``text`` is its standard input."""
+        async with self._started(arguments, feed=text is not None) as process:
+            given = text.encode() if text is not None else None
+            try:
+                async with asyncio.timeout(within):
+                    output, error = await process.communicate(given)
+            except TimeoutError:
+                return Answer(UNFINISHED, "", f"did not end within {within:.0f} s")
+        return Answer(process.returncode or 0, output.decode(), error.decode())
+
+    async def lines(self, arguments: Sequence[str], said: list[str]) -> AsyncIterator[str]:
+        """Run it and give each line it says; ``said`` ends with its exit code, as text."""
+        async with self._started(arguments, merged=True) as process:
+            if process.stdout is None:
+                raise AssertionError("the process was started with pipes")
+            async for line in process.stdout:
+                yield line.decode().rstrip()
+            said.append(str(await process.wait()))
+
+    @asynccontextmanager
+    async def _started(
+        self, arguments: Sequence[str], *, merged: bool = False, feed: bool = False
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            self.path,
+            *arguments,
+            stdin=pipe if feed else asyncio.subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT if merged else pipe,
+            env={**os.environ, **dict(self.environment)},
+            umask=PRIVATE,
+            limit=2**20,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+
+def find(name: str, hint: str) -> Path:
+    """Find a program in the PATH. Raises ``ConfigurationError`` with the hint."""
+    found = shutil.which(name)
+    if found is None:
+        raise ConfigurationError(f"{name} is not in the PATH: {hint}")
+    return Path(found)
+
+
+async def find_talosctl() -> Program:
+    """Find talosctl and check its version. Raises ``ConfigurationError``."""
+    hint = f"install talosctl {TALOS} (it is one file, from Talos's releases)"
+    program = Program(find("talosctl", hint))
+    answer = await program.run(commands.client_version(), within=30)
+    version = re.search(r"Tag:\s+v?([0-9]+\.[0-9]+)(\S*)", answer.output)
+    if version is None:
+        raise ConfigurationError(f"{program.path} does not tell its version: {hint}")
+    if version[1] != TALOS:
+        raise ConfigurationError(
+            f"{program.path} is version {version[1]}{version[2]}, {TALOS} is needed: the patches"
+            f" are written for it, and other versions know other documents; {hint}"
+        )
+    return program
