@@ -1,6 +1,7 @@
 """Where items come from, and how one item becomes records."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
@@ -165,8 +166,45 @@ class Http(Model):
     """Answers longer than this are given up."""
 
 
+class Handler(Model):
+    """A coroutine of your own, in the image that fetcher.image names, called once per item."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.function.matches('^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$')",
+                "'must be module:function, found \"' + self.function + '\"'",
+                field=".function",
+            )
+        )
+    )
+
+    function: str = Field(min_length=3, max_length=256)
+    """The asynchronous function, as module:function."""
+    timeout: Duration = Duration("60s")
+    """How long one call may take."""
+    max_item_bytes: int = Field(default=16 << 20, ge=1024, le=256 << 20)
+    """Items whose records are longer than this together are given up."""
+    parameters: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=dict, max_length=64
+    )
+    """Values that the function finds in its context."""
+    secret_ref: SecretReference | None = None
+    """A Secret whose data the function finds in its context."""
+
+
 class Source(Model):
     """Where items come from, and how each becomes records."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.http) != has(self.handler)",
+                "has(self.http) ? 'exactly one of http and handler must be given, found both'"
+                " : 'exactly one of http and handler must be given, found neither'",
+            )
+        )
+    )
 
     items: Items = Field(
         json_schema_extra=rules(
@@ -177,8 +215,10 @@ class Source(Model):
         )
     )
     """The list of items."""
-    http: Http
+    http: Http | None = None
     """The API that is asked for each item."""
+    handler: Handler | None = None
+    """Your own code that is called for each item, instead of http."""
     retry: Retry = Retry()
     """What happens when a request fails."""
     circuit_breaker: CircuitBreaker = CircuitBreaker()

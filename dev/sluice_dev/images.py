@@ -27,6 +27,7 @@ _NOT_NEEDED: Final = (
 )
 _PROJECT_SOURCES: Final = (
     "crds/sluice_api",
+    "workers/sluice_handler",
     "workers/sluice_workers",
     "operator/sluice_operator",
     "cli/sluice_cli",

@@ -19,7 +19,7 @@ class Reference:
 
 def references(spec: IngestionJobSpec) -> list[Reference]:
     """List every reference of a spec."""
-    items, http, sink = spec.source.items, spec.source.http, spec.sink.postgres
+    items, sink = spec.source.items, spec.sink.postgres
     secret = sink.secret_ref
     found = [Reference("Secret", secret.name, "spec.sink.postgres.secretRef", (secret.key,))]
     if items.postgres is not None:
@@ -28,9 +28,13 @@ def references(spec: IngestionJobSpec) -> list[Reference]:
     if items.config_map is not None:
         listed, field = items.config_map, "spec.source.items.configMap"
         found.append(Reference("ConfigMap", listed.name, field, (listed.key,)))
-    if http.headers_from is not None:
+    http, handler = spec.source.http, spec.source.handler
+    if http is not None and http.headers_from is not None:
         name = http.headers_from.name
         found.append(Reference("Secret", name, "spec.source.http.headersFrom"))
+    if handler is not None and handler.secret_ref is not None:
+        name = handler.secret_ref.name
+        found.append(Reference("Secret", name, "spec.source.handler.secretRef"))
     if spec.connections.kafka is not None:
         name, field = spec.connections.kafka.name, "spec.connections.kafka"
         found.append(Reference("Secret", name, field, ("bootstrapServers",)))

@@ -65,6 +65,7 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             dead=wanted.dead,
             compression=codec,
             http=source.http,
+            handler=source.handler,
             retry=source.retry,
             circuit_breaker=source.circuit_breaker,
             rate_limit=source.rate_limit,
@@ -128,9 +129,13 @@ def fetcher(job: Job, wanted: Wanted, replicas: int) -> Object:
         _secret_volume("kafka", wanted.kafka_secret),
         _secret_volume("redis", wanted.redis_secret),
     ]
-    if (headers := job.spec.source.http.headers_from) is not None:
+    http, handler = job.spec.source.http, job.spec.source.handler
+    if http is not None and http.headers_from is not None:
         mounts.append(_mount("headers"))
-        volumes.append(_secret_volume("headers", headers.name))
+        volumes.append(_secret_volume("headers", http.headers_from.name))
+    if handler is not None and handler.secret_ref is not None:
+        mounts.append(_mount("handler"))
+        volumes.append(_secret_volume("handler", handler.secret_ref.name))
     container = _container("fetch", job.spec.fetcher.image or wanted.image)
     container |= {
         "volumeMounts": [*mounts, _TMP],

@@ -27,6 +27,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         ' found "ftp://example.com/{key}"',
     ),
     (
+        {"spec": {"source": {"http": None}}},
+        "spec.source: Invalid value: exactly one of http and handler must be given, found neither",
+    ),
+    (
+        {"spec": {"source": {"http": None, "handler": {"function": "orders.fetch"}}}},
+        "spec.source.handler.function: Invalid value: must be module:function, found"
+        ' "orders.fetch"',
+    ),
+    (
         {"spec": {"source": {"http": {"timeout": "soon"}}}},
         'spec.source.http.timeout: Invalid value: "soon": must be a duration such as 500ms, 10s or'
         ' 1h30m, found "soon"',

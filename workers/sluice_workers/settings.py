@@ -6,6 +6,7 @@
 <folder>/sink/<key>             the sink's connection URI, from a Secret
 <folder>/source/<key>           the connection URI of a Postgres source, from a Secret
 <folder>/headers/<name>         headers of every request, from a Secret
+<folder>/handler/<name>         what the user's own coroutine is given, from a Secret
 <folder>/items/<key>            items, from a ConfigMap
 """
 
@@ -18,7 +19,7 @@ from sluice_api.errors import ConfigurationError
 from sluice_api.model import Model
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
-from sluice_api.source import CircuitBreaker, Http, Items, RateLimit, Retry
+from sluice_api.source import CircuitBreaker, Handler, Http, Items, RateLimit, Retry
 from sluice_api.spec import Batch, Compression
 
 DEFAULT_FOLDER: Final = Path("/etc/sluice")
@@ -73,7 +74,9 @@ class FetcherSettings(ProcessSettings):
     records: Topic
     dead: Topic
     compression: Compression
-    http: Http
+    http: Http | None = None
+    handler: Handler | None = None
+    """The one of the two that the job has."""
     retry: Retry
     circuit_breaker: CircuitBreaker
     rate_limit: RateLimit | None = None
@@ -136,6 +139,11 @@ def read_text(path: Path) -> str:
         return path.read_text()
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_secret(path: Path) -> dict[str, str]:
+    """The data of a mounted Secret, without the links that Kubernetes adds; empty without one."""
+    return {file.name: read_text(file).strip() for file in sorted(path.glob("[!.]*"))}
 
 
 def describe(error: ValidationError) -> str:

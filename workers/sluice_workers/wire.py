@@ -37,6 +37,12 @@ class FailureReason(StrEnum):
     TOO_LARGE = "AnswerTooLarge"
     INVALID_ITEM = "InvalidItem"
     INVALID_RECORD = "InvalidRecord"
+    HANDLER_ERROR = "HandlerError"
+    """The user's own coroutine raised what it should not."""
+    RETRIED = "Retried"
+    """The user's own coroutine asked for another attempt once too often."""
+    GIVEN_UP = "GivenUp"
+    """The user's own coroutine said that another attempt would not help."""
 
 
 class DeadItem(Model):

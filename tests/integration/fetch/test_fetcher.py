@@ -1,6 +1,8 @@
 """The fetcher on a real broker, a real Redis and a real HTTP server, as a pod that is killed."""
 
 import asyncio
+import json
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +18,8 @@ from redis.asyncio import Redis
 
 from integration.processes import kill, pod, write_folder
 from sluice_api.names import JobName
-from sluice_api.source import CircuitBreaker, Http, Items, RateLimit, Retry
+from sluice_api.references import SecretReference
+from sluice_api.source import CircuitBreaker, Handler, Http, Items, RateLimit, Retry
 from sluice_api.spec import Compression
 from sluice_workers import wire
 from sluice_workers.seed.seed import seed
@@ -24,6 +27,7 @@ from sluice_workers.settings import FetcherSettings, KafkaConnection, SeedSettin
 
 GENERATION = 9
 PARTITIONS = 4
+ORDERS = Path(__file__).parents[3] / "examples" / "orders"
 Answer = Callable[[str, int], Awaitable[web.StreamResponse]]
 
 
@@ -33,6 +37,8 @@ class Server:
 
     port: int = 0
     answer: Answer | None = None
+    orders: Callable[[web.Request], Awaitable[web.Response]] | None = None
+    """What answers requests for a customer's orders."""
     asked: Counter[str] = field(default_factory=Counter)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -45,12 +51,18 @@ class Server:
         await asyncio.sleep(0.02)
         return web.json_response({"id": key})
 
+    async def handle_orders(self, request: web.Request) -> web.Response:
+        if self.orders is None:
+            return web.Response(status=404)
+        return await self.orders(request)
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     found = Server()
     app = web.Application()
     app.router.add_get("/{key}", found.handle)
+    app.router.add_get("/customers/{key}/orders", found.handle_orders)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -293,6 +305,46 @@ async def test_failures_are_given_up_with_their_reason(
 
 def parsed(message: Any) -> wire.DeadItem:
     return wire.DeadItem.model_validate_json(message.value)
+
+
+async def test_a_handler_of_ones_own_fetches_items(
+    make_world: MakeWorld, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signatures = set()
+
+    async def orders(request: web.Request) -> web.Response:
+        key, page = request.match_info["key"], int(request.query["page"])
+        signatures.add(request.headers["x-signature"])
+        if key == "7":
+            return web.Response(status=410)
+        if key == "8":
+            return web.json_response({"orders": [{"id": 1}]})
+        found = {"id": 10 * int(key) + page, "total": page / 4, "other": "x"}
+        more = {"x-next-page": str(page + 1)} if page < 3 else {}
+        return web.json_response({"orders": [found]}, headers=more)
+
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ['PYTHONPATH']}:{ORDERS}")
+    server.orders = orders
+    handler = Handler(
+        function="orders:fetch",
+        parameters={"api": f"http://127.0.0.1:{server.port}"},
+        secret_ref=SecretReference(name="orders-api"),
+    )
+    world = await make_world(http=None, handler=handler)
+    write_folder(world.folder, {"handler/signing-key": "k"})
+    await world.seed(*numbers(100))
+    async with fetcher(world):
+        await world.wait_committed(100)
+    records = [json.loads(message.value) for message in await world.read(world.settings.records)]
+    good = set(numbers(100)) - {"7", "8"}
+    assert Counter(record["order_id"] for record in records) == Counter(
+        10 * int(key) + page for key in good for page in (1, 2, 3)
+    )
+    dead = {item.key: item for item in map(parsed, await world.read(world.settings.dead))}
+    assert (dead["7"].reason, dead["7"].message) == ("GivenUp", "customer 7 has left")
+    assert dead["8"].reason == "HandlerError"
+    assert "KeyError: 'total'" in dead["8"].message
+    assert len(signatures) > 1
 
 
 async def test_what_is_longer_than_a_message_may_be_is_given_up_alone(

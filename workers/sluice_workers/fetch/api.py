@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -18,7 +17,6 @@ from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.request import InvalidItemError, UrlTemplate
 from sluice_workers.fetch.retry import parse_retry_after
-from sluice_workers.settings import read_text
 from sluice_workers.wire import FailureReason
 
 
@@ -35,13 +33,8 @@ class Api:
         self._records = RecordsPath.compile(http.records)
         self._timeout = http.timeout.seconds
         self._max_bytes = http.max_response_bytes
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=30),
-            # What one item's answer sets is nothing to the next item.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            headers={"accept": "application/json", **http.headers, **headers},
-        )
+        defaults = {"accept": "application/json", **http.headers, **headers}
+        self._session = open_session(concurrency, defaults)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -112,7 +105,12 @@ def _broken(error: Exception) -> Failure:
     return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
 
 
-def secret_headers(folder: Path) -> dict[str, str]:
-    """Read the headers that a Secret gives: a file each, without the links Kubernetes adds."""
-    files = sorted((folder / "headers").glob("[!.]*"))
-    return {file.name: read_text(file).strip() for file in files}
+def open_session(concurrency: int, headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    """Open a pool of connections, one per request in flight; inside the event loop that uses it."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=30),
+        # What one item's answer sets is nothing to the next item.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers=headers,
+    )

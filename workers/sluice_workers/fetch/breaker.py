@@ -14,13 +14,17 @@ from sluice_workers.wire import FailureReason
 
 UNAVAILABLE: Final = frozenset({500, 502, 503, 504})
 """Statuses that say more of the API than of the item."""
+SUSPECT: Final = frozenset(
+    {FailureReason.CONNECTION, FailureReason.TIMEOUT, FailureReason.HANDLER_ERROR}
+)
+"""Reasons likewise. A faulty handler must not burn through every item either."""
 
 
 def blames_api(failure: Failure) -> bool:
     """Whether a failure may mean that the API is down."""
     if failure.reason is FailureReason.HTTP_STATUS:
         return failure.status in UNAVAILABLE
-    return failure.reason in {FailureReason.CONNECTION, FailureReason.TIMEOUT}
+    return failure.reason in SUSPECT
 
 
 @dataclass(slots=True)

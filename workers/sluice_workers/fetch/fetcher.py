@@ -10,20 +10,22 @@ import random
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sluice_api.errors import DependencyError
+from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_workers import failures, kafka, wire
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
-from sluice_workers.fetch.api import Api, secret_headers
+from sluice_workers.fetch.api import Api, open_session
 from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.breaker import Breaker, blames_api
 from sluice_workers.fetch.done import DoneSets
+from sluice_workers.fetch.handler import HandlerApi
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
 from sluice_workers.fetch.output import record_messages
@@ -33,7 +35,7 @@ from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.runtime.cancel import cancel
-from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
+from sluice_workers.settings import FetcherSettings, KafkaConnection, read_secret, read_text
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
 
@@ -72,7 +74,7 @@ class Fetcher:
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
         self._limiter = self._limit(redis)
-        self._api = Api(settings.http, settings.concurrency, secret_headers(folder))
+        self._api = self._connect(folder)
         consumer = kafka.consumer(
             connection,
             group=settings.job.group("fetch"),
@@ -92,6 +94,17 @@ class Fetcher:
         finally:
             reporting.cancel()
             await self._close(consumer, redis)
+
+    def _connect(self, folder: Path) -> Api | HandlerApi:
+        """Return what is asked for each item. Raises ``ConfigurationError``."""
+        settings = self._settings
+        if settings.http is not None:
+            return Api(settings.http, settings.concurrency, read_secret(folder / "headers"))
+        if settings.handler is None:
+            raise ConfigurationError("fetcher.json: one of http and handler must be given")
+        session = open_session(settings.concurrency, {})
+        secrets = read_secret(folder / "handler")
+        return HandlerApi(settings.handler, session, secrets, self._permission)
 
     def _limit(self, redis: Redis) -> Limiter:
         limit = self._settings.rate_limit

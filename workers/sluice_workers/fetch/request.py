@@ -41,15 +41,18 @@ class UrlTemplate:
         """The URL of an item, each value percent-encoded. Raises ``InvalidItemError``."""
         if item.flaw is not None:
             raise InvalidItemError(item.flaw)
-        attributes = {} if set(self.names) <= {KEY} else _attributes(item)
+        found = {} if set(self.names) <= {KEY} else attributes(item)
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
-            value = item.text_key if name == KEY else _text(attributes, name)
+            value = item.text_key if name == KEY else _text(found, name)
             parts += [_encoded(name, value), literal]
         return "".join(parts)
 
 
-def _attributes(item: Item) -> dict[str, object]:
+def attributes(item: Item) -> dict[str, object]:
+    """Return the attributes of an item. Raises ``InvalidItemError``."""
+    if item.flaw is not None:
+        raise InvalidItemError(item.flaw)
     try:
         found = orjson.loads(item.value or b"{}")
     except orjson.JSONDecodeError as error:

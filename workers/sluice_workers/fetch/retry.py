@@ -10,7 +10,12 @@ from sluice_workers.fetch.outcome import Again, Failure, GivenUp
 from sluice_workers.wire import FailureReason
 
 PASSING: Final = frozenset(
-    {FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.MALFORMED}
+    {
+        FailureReason.TIMEOUT,
+        FailureReason.CONNECTION,
+        FailureReason.MALFORMED,
+        FailureReason.RETRIED,
+    }
 )
 """Reasons that another attempt may heal. A malformed answer is one: APIs cut them under load."""
 

@@ -1,0 +1,217 @@
+"""One attempt at an item by the user's own coroutine."""
+
+import asyncio
+import importlib
+import inspect
+import json
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, cast
+
+import aiohttp
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+
+from sluice_api import source
+from sluice_api.errors import ConfigurationError
+from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
+from sluice_handler import Item as HandedItem
+from sluice_workers import kafka
+from sluice_workers.fetch.api import TooLargeError
+from sluice_workers.fetch.item import Item
+from sluice_workers.fetch.outcome import Failure, Fetched
+from sluice_workers.fetch.quota import exhausted_for
+from sluice_workers.fetch.request import InvalidItemError, attributes
+from sluice_workers.fetch.retry import parse_retry_after
+from sluice_workers.wire import FailureReason
+
+FIELD: Final = "source.handler.function"
+Permission = Callable[[], Awaitable[None]]
+"""Waits until another request may start."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What the requests of one attempt have shown."""
+
+    requests: int = 0
+    rest: float | None = None
+    """Seconds until the API's quota is there again, if it says that none is left."""
+
+
+_ATTEMPT: Final[ContextVar[_Attempt]] = ContextVar("attempt")
+
+
+class InvalidRecordError(ValueError):
+    """A record that is no JSON object; the message says what it is."""
+
+
+class HandlerApi:
+    """Asks the user's coroutine for one item per call."""
+
+    def __init__(
+        self,
+        settings: source.Handler,
+        session: aiohttp.ClientSession,
+        secrets: Mapping[str, str],
+        permission: Permission,
+    ) -> None:
+        """Import the coroutine. Raises ``ConfigurationError`` when that cannot be done."""
+        self._handler = load(settings.function)
+        self._timeout = settings.timeout.seconds
+        self._max_bytes = settings.max_item_bytes
+        # What one item's answer sets is nothing to the next item.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx.AsyncClient(
+            transport=_Transport(session, permission), timeout=self._timeout, cookies=no_cookies
+        )
+        self._context = Context(self._client, settings.parameters, secrets)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def ask(self, item: Item) -> Fetched | Failure:
+        """Have one item fetched, within the timeout."""
+        attempt = _Attempt()
+        _ATTEMPT.set(attempt)
+        try:
+            handed = HandedItem(item.text_key, attributes(item))
+            async with asyncio.timeout(self._timeout):
+                records = await self._records(handed)
+        except TimeoutError:
+            message = f"the handler did not return within {self._timeout:g} s"
+            return Failure(FailureReason.TIMEOUT, message)
+        except Exception as error:  # noqa: BLE001  a user's code may raise anything
+            return failure(error, datetime.now(UTC))
+        return Fetched(records, datetime.now(UTC), attempt.rest)
+
+    async def _records(self, item: HandedItem) -> tuple[bytes, ...]:
+        found, size = [], 0
+        async for record in _each(self._handler(item, self._context)):
+            text = encoded(record)
+            found.append(text)
+            size += len(text)
+            if size > self._max_bytes:
+                raise TooLargeError(
+                    f"the item's records are longer than maxItemBytes ({self._max_bytes})"
+                )
+        return tuple(found)
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """The job's connections, its rate limit, and the API's quota, for httpx."""
+
+    def __init__(self, session: aiohttp.ClientSession, permission: Permission) -> None:
+        self._inner = AiohttpTransport(client=session)
+        self._permission = permission
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        attempt = _ATTEMPT.get()
+        attempt.requests += 1
+        if attempt.requests > 1:
+            await self._permission()
+        response = await self._inner.handle_async_request(request)
+        attempt.rest = exhausted_for(response.headers, datetime.now(UTC).timestamp())
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def load(function: str) -> Handler:
+    """Import ``module:function``. Raises ``ConfigurationError``."""
+    module, _, name = function.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{FIELD}: {module} cannot be imported: {_told(error)}; fetcher.image must name an"
+            " image that holds it"
+        ) from error
+    if not (inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found)):
+        raise ConfigurationError(
+            f"{FIELD}: must name an async function, found"
+            f" {'nothing' if found is None else type(found).__name__} at {function}"
+        )
+    return cast("Handler", found)
+
+
+async def _each(
+    returned: Awaitable[Iterable[Record]] | AsyncIterator[Record],
+) -> AsyncIterator[Record]:
+    if isinstance(returned, AsyncIterator):
+        async for record in returned:
+            yield record
+        return
+    records = await returned
+    if isinstance(records, Mapping) or not isinstance(records, Iterable):
+        raise InvalidRecordError(
+            f"the handler must return a list of records, found {type(records).__name__}"
+        )
+    for record in records:
+        yield record
+
+
+def encoded(record: object) -> bytes:
+    """Return a record's JSON text. Raises ``InvalidRecordError`` and ``TooLargeError``."""
+    if not isinstance(record, Mapping):
+        raise InvalidRecordError(f"a record must be a mapping, found {type(record).__name__}")
+    try:
+        text = orjson.dumps(record if isinstance(record, dict) else dict(record))
+    except TypeError as error:
+        raise InvalidRecordError(f"a record cannot be written as JSON: {error}") from error
+    if len(text) > kafka.MAX_VALUE_BYTES:
+        raise TooLargeError(
+            f"a record has {len(text)} bytes, the broker takes {kafka.MAX_VALUE_BYTES}"
+        )
+    return text
+
+
+def failure(error: Exception, now: datetime) -> Failure:
+    """Tell what an exception means for the item."""
+    match error:
+        case InvalidItemError():
+            return Failure(FailureReason.INVALID_ITEM, str(error))
+        case TooLargeError():
+            return Failure(FailureReason.TOO_LARGE, str(error))
+        case InvalidRecordError():
+            return Failure(FailureReason.INVALID_RECORD, str(error))
+        case GiveUp():
+            return Failure(FailureReason.GIVEN_UP, str(error))
+        case Retry():
+            return Failure(FailureReason.RETRIED, str(error), retry_after=error.after)
+        case RateLimited():
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            return Failure(FailureReason.HTTP_STATUS, str(error), status, error.after)
+        case httpx.HTTPStatusError():
+            return _refused(error.response, now)
+        case json.JSONDecodeError() | httpx.DecodingError():
+            return Failure(FailureReason.MALFORMED, f"the answer cannot be read: {error}")
+        case httpx.TransportError() | aiohttp.ClientError() | OSError():
+            return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
+    return Failure(FailureReason.HANDLER_ERROR, _told(error))
+
+
+def _refused(response: httpx.Response, now: datetime) -> Failure:
+    return Failure(
+        FailureReason.HTTP_STATUS,
+        f"the API answered {response.status_code} {response.reason_phrase}".strip(),
+        response.status_code,
+        parse_retry_after(response.headers.get("retry-after"), now),
+        exhausted_for(response.headers, now.timestamp()),
+    )
+
+
+def _told(error: Exception) -> str:
+    """Return type and message of an exception, and the line that raised it."""
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in trace if not frame.filename.startswith("<")]
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return "".join(traceback.format_exception_only(error)).strip() + where
