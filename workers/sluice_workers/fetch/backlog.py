@@ -29,6 +29,16 @@ class Backlog:
         self._queue.put_nowait((False, next(self._order), work))
 
     async def get(self) -> Work:
-        """Wait for the next item."""
-        _, _, work = await self._queue.get()
-        return work
+        """Wait for the next item whose partition is still here."""
+        while True:
+            _, _, work = await self._queue.get()
+            if not work.partition.lost:
+                return work
+
+    def get_nowait(self) -> Work | None:
+        """Return the next item whose partition is still here, if there is one."""
+        while not self._queue.empty():
+            _, _, work = self._queue.get_nowait()
+            if not work.partition.lost:
+                return work
+        return None

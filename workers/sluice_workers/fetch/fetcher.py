@@ -159,9 +159,11 @@ class Fetcher:
     async def _slot(self) -> None:
         """Ask for one item after the other."""
         while True:
-            work = await self._backlog.get()
+            waiting = await self._backlog.get()
             await self._permission()
-            if work.partition.lost or self._context.stopping.is_set():
+            # Its partition may have gone meanwhile: the permission then serves the next item.
+            work = self._backlog.get_nowait() if waiting.partition.lost else waiting
+            if work is None or self._context.stopping.is_set():
                 continue
             self._in_flight += 1
             metrics.IN_FLIGHT.inc()
