@@ -169,17 +169,16 @@ class Http(Model):
 class Handler(Model):
     """A coroutine of your own, in the image that fetcher.image names, called once per item."""
 
-    model_config = ConfigDict(
+    function: str = Field(
+        min_length=3,
+        max_length=256,
         json_schema_extra=rules(
             rule(
-                "self.function.matches('^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$')",
-                "'must be module:function, found \"' + self.function + '\"'",
-                field=".function",
+                "self.matches('^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$')",
+                "'must be module:function, found \"' + self + '\"'",
             )
-        )
+        ),
     )
-
-    function: str = Field(min_length=3, max_length=256)
     """The asynchronous function, as module:function."""
     timeout: Duration = Duration("60s")
     """How long one call may take."""

@@ -32,8 +32,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"spec": {"source": {"http": None, "handler": {"function": "orders.fetch"}}}},
-        "spec.source.handler.function: Invalid value: must be module:function, found"
-        ' "orders.fetch"',
+        'spec.source.handler.function: Invalid value: "orders.fetch": must be module:function,'
+        ' found "orders.fetch"',
     ),
     (
         {"spec": {"source": {"http": {"timeout": "soon"}}}},
