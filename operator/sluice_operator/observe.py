@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from sluice_operator.observed import (
     TopicOffsets,
     Workers,
 )
+from sluice_operator.pods import pod_troubles
 from sluice_operator.references import missing, references
 from sluice_operator.resources import DIGEST, RUN
 from sluice_operator.settings import OperatorSettings
@@ -192,7 +193,7 @@ class Observer:
             desired=found["spec"].get("replicas", 0),
             ready=found.get("status", {}).get("readyReplicas", 0),
             states=tuple(state for state in states if state is not None),
-            troubles=tuple(trouble for pod in mine for trouble in _pod_troubles(pod)),
+            troubles=tuple(trouble for pod in mine for trouble in pod_troubles(pod)),
         )
 
     async def _state(self, pod: Object) -> PodState | None:
@@ -250,34 +251,6 @@ def _last_words(pods: Sequence[Object]) -> str:
             if message:
                 return str(message.splitlines()[-1])[:1000]
     return "its pod failed and left no message: see its log"
-
-
-_STUCK: Final = {
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CrashLoopBackOff",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
-
-
-def _pod_troubles(pod: Object) -> list[Trouble]:
-    """What keeps a pod from running, as the scheduler and the kubelet tell."""
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    found = [
-        Trouble(reason="Unschedulable", message=f"pod {name}: {condition.get('message', '')}")
-        for condition in status.get("conditions", ())
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable"
-    ]
-    for container in status.get("containerStatuses", ()):
-        waiting: dict[str, Any] = container.get("state", {}).get("waiting") or {}
-        if (reason := waiting.get("reason")) in _STUCK:
-            last = container.get("lastState", {}).get("terminated", {}).get("message", "").strip()
-            words = last.splitlines()[-1] if last else waiting.get("message", "")
-            found.append(Trouble(reason=reason, message=f"pod {name}: {words}"[:1000]))
-    return found
 
 
 def _size(node: Object) -> NodeSize:

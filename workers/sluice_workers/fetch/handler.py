@@ -212,6 +212,6 @@ def _refused(response: httpx.Response, now: datetime) -> Failure:
 def _told(error: Exception) -> str:
     """Return type and message of an exception, and the line that raised it."""
     trace = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in trace if not frame.filename.startswith("<")]
+    frames = [frame for frame in trace if "importlib" not in frame.filename]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return "".join(traceback.format_exception_only(error)).strip() + where
