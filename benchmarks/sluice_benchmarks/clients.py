@@ -11,9 +11,10 @@ import httpx
 import uvloop
 
 from sluice_api.source import Http
-from sluice_workers.fetch.api import Api
+from sluice_workers.fetch.api import Api, default_headers
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Fetched
+from sluice_workers.fetch.routes import Direct
 
 Ask = Callable[[], Awaitable[None]]
 
@@ -46,13 +47,15 @@ def raw_aiohttp(url: str, in_flight: int) -> Ask:
 def fetcher(url: str, in_flight: int) -> Ask:
     """The fetcher's HTTP path: URL from the item, request, answer, records."""
     keys = itertools.count()
-    api = Api(Http(url=f"{url}/{{key}}"), in_flight, {})
+    http = Http(url=f"{url}/{{key}}")
+    api, routes = Api(http), Direct(in_flight, default_headers(http, {}))
 
     async def ask() -> None:
         key = next(keys)
         name = str(key)
         item = Item(partition=0, offset=key, key=name.encode(), value=b"", id=name, version=key)
-        outcome = await api.ask(item)
+        route = await routes.take(item.key)
+        outcome = await api.ask(item, route)
         assert isinstance(outcome, Fetched), outcome
 
     return ask

@@ -166,6 +166,39 @@ class Http(Model):
     """Answers longer than this are given up."""
 
 
+class Sticky(StrEnum):
+    """Whether an item has a proxy of its own."""
+
+    NONE = "None"
+    KEY = "Key"
+
+
+class ProxyListReference(SecretReference):
+    """One key of a Secret, a proxy a line."""
+
+    key: str = Field(default="proxies", min_length=1, max_length=253)
+    """The key in its data: URLs (http, https, socks5), one a line, with credentials if need be. A
+    changed list is followed without a restart."""
+
+
+class Proxies(Model):
+    """Proxies that requests go through."""
+
+    secret_ref: ProxyListReference
+    """The Secret that holds the list."""
+    max_connections_per_proxy: int = Field(default=10, ge=1, le=10_000)
+    """Connections that all pods together keep open to one proxy at the most, idle ones included."""
+    sticky: Sticky = Sticky.NONE
+    """Key sends all requests of an item key through one proxy, as long as that works."""
+    circuit_breaker: CircuitBreaker = CircuitBreaker(
+        failures=5, pause=Pause(initial=Duration("10s"), max=Duration("5m"))
+    )
+    """When a proxy rests, for each process by itself: a proxy's own failures count, broken
+    connections and time-outs."""
+    shared: str | None = Field(default=None, min_length=1, max_length=63)
+    """Jobs of the same Redis that give the same name here share the bounds of connections."""
+
+
 class Handler(Model):
     """A coroutine of your own, in the image that fetcher.image names, called once per item."""
 
@@ -218,6 +251,10 @@ class Source(Model):
     """The API that is asked for each item."""
     handler: Handler | None = None
     """Your own code that is called for each item, instead of http."""
+    proxies: Proxies | None = None
+    """Proxies that requests go through; without them pods connect to the API themselves."""
+    max_connections: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Connections, through proxies or not, that all pods together keep open at the most."""
     retry: Retry = Retry()
     """What happens when a request fails."""
     circuit_breaker: CircuitBreaker = CircuitBreaker()

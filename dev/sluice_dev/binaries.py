@@ -22,13 +22,22 @@ COMMANDS: Final = (
 
 def debian(progress: Progress) -> Path:
     """Return a folder that holds the files of the node's Debian packages, unpacked."""
-    packages = versions()["debian"]["node"]
+    return _unpacked("debian", "node", progress)
+
+
+def proxies(progress: Progress) -> Path:
+    """Return a folder that holds the proxy servers of the tests, unpacked."""
+    return _unpacked("proxies", "proxies", progress)
+
+
+def _unpacked(name: str, key: str, progress: Progress) -> Path:
+    packages = versions()["debian"][key]
     require("apt-get", "the local cluster's parts come from Debian's packages")
 
     def build(folder: Path) -> None:
         download(packages, folder)
 
-    return artifact("debian", packages, build, progress)
+    return artifact(name, packages, build, progress)
 
 
 def download(packages: Sequence[str], folder: Path) -> None:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import Final
 
+from sluice_dev.binaries import proxies
 from sluice_dev.errors import ClusterError
 from sluice_dev.install import install
 from sluice_dev.progress import Progress
@@ -35,12 +36,13 @@ def main(cluster: str) -> int:
     try:
         where = target(cluster, NAMESPACE, progress)
         install(where, progress)
+        servers = proxies(progress)
     except ClusterError as error:
         print(f"the tests cannot start: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    for name, value in variables(cluster, where).items():
+    for name, value in (variables(cluster, where) | {"SLUICE_TEST_PROXIES": str(servers)}).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

@@ -28,6 +28,9 @@ def references(spec: IngestionJobSpec) -> list[Reference]:
     if items.config_map is not None:
         listed, field = items.config_map, "spec.source.items.configMap"
         found.append(Reference("ConfigMap", listed.name, field, (listed.key,)))
+    if (proxies := spec.source.proxies) is not None:
+        secret_ref, field = proxies.secret_ref, "spec.source.proxies.secretRef"
+        found.append(Reference("Secret", secret_ref.name, field, (secret_ref.key,)))
     http, handler = spec.source.http, spec.source.handler
     if http is not None and http.headers_from is not None:
         name = http.headers_from.name

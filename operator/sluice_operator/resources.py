@@ -66,6 +66,8 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             compression=codec,
             http=source.http,
             handler=source.handler,
+            proxies=source.proxies,
+            max_connections=source.max_connections,
             retry=source.retry,
             circuit_breaker=source.circuit_breaker,
             rate_limit=source.rate_limit,
@@ -133,6 +135,9 @@ def fetcher(job: Job, wanted: Wanted, replicas: int) -> Object:
     if http is not None and http.headers_from is not None:
         mounts.append(_mount("headers"))
         volumes.append(_secret_volume("headers", http.headers_from.name))
+    if (proxies := job.spec.source.proxies) is not None:
+        mounts.append(_mount("proxies"))
+        volumes.append(_secret_volume("proxies", proxies.secret_ref.name))
     if handler is not None and handler.secret_ref is not None:
         mounts.append(_mount("handler"))
         volumes.append(_secret_volume("handler", handler.secret_ref.name))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 
 def free_port() -> int:
@@ -24,12 +25,14 @@ def write_folder(folder: Path, files: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def pod(command: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def pod(
+    command: str, folder: Path, *, port: int | None = None, output: IO[bytes] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A pod of ``sluice fetch`` or ``sluice write``, in a process group of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sluice_cli", command,
-        "--folder", str(folder), "--port", str(free_port()),
-        start_new_session=True,
+        "--folder", str(folder), "--port", str(port or free_port()),
+        start_new_session=True, stdout=output, stderr=output,
     )  # fmt: skip
     try:
         yield process

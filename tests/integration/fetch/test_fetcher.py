@@ -4,197 +4,28 @@ import asyncio
 import json
 import os
 import time
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from redis.asyncio import Redis
 
-from integration.processes import kill, pod, write_folder
-from sluice_api.names import JobName
+from integration.fetch.world import (
+    GENERATION,
+    PARTITIONS,
+    MakeWorld,
+    Server,
+    fetcher,
+    keys,
+    numbers,
+    parsed,
+)
+from integration.processes import kill, write_folder
 from sluice_api.references import SecretReference
-from sluice_api.source import CircuitBreaker, Handler, Http, Items, RateLimit, Retry
-from sluice_api.spec import Compression
+from sluice_api.source import CircuitBreaker, Handler, Http, RateLimit
 from sluice_workers import wire
-from sluice_workers.seed.seed import seed
-from sluice_workers.settings import FetcherSettings, KafkaConnection, SeedSettings, Topic
 
-GENERATION = 9
-PARTITIONS = 4
 ORDERS = Path(__file__).parents[3] / "examples" / "orders"
-Answer = Callable[[str, int], Awaitable[web.StreamResponse]]
-
-
-@dataclass
-class Server:
-    """An API that tells how often and when each key was asked for."""
-
-    port: int = 0
-    answer: Answer | None = None
-    orders: Callable[[web.Request], Awaitable[web.Response]] | None = None
-    """What answers requests for a customer's orders."""
-    asked: Counter[str] = field(default_factory=Counter)
-    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        key = request.match_info["key"]
-        self.asked[key] += 1
-        self.times[key].append(time.monotonic())
-        if self.answer is not None:
-            return await self.answer(key, self.asked[key])
-        await asyncio.sleep(0.02)
-        return web.json_response({"id": key})
-
-    async def handle_orders(self, request: web.Request) -> web.Response:
-        if self.orders is None:
-            return web.Response(status=404)
-        return await self.orders(request)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    found = Server()
-    app = web.Application()
-    app.router.add_get("/{key}", found.handle)
-    app.router.add_get("/customers/{key}/orders", found.handle_orders)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.port = runner.addresses[0][1]
-    yield found
-    await runner.cleanup()
-
-
-@dataclass
-class World:
-    """A job's topics and configuration folder."""
-
-    kafka: KafkaConnection
-    job: JobName
-    redis_url: str
-    folder: Path
-    settings: FetcherSettings
-
-    async def seed(self, *keys: str) -> int:
-        items = Items.model_validate({"configMap": {"name": "ids"}})
-        write_folder(self.folder, {"items/items": "\n".join(keys)})
-        settings = SeedSettings(
-            namespace=self.job.namespace,
-            name=self.job.name,
-            uid="u",
-            run="r-1",
-            items=items,
-            topic=self.settings.items,
-            compression=Compression.ZSTD,
-        )
-        write_folder(self.folder, {"settings/seed.json": settings.model_dump_json(by_alias=True)})
-        return await seed(self.folder)
-
-    async def read(self, topic: Topic) -> list[Any]:
-        """Everything that a topic holds now."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)
-        await consumer.start()
-        try:
-            places = [TopicPartition(topic.name, number) for number in range(PARTITIONS)]
-            consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
-            ends = await consumer.end_offsets(places)
-            found: list[Any] = []
-            while len(found) < sum(ends.values()):
-                batches = await consumer.getmany(timeout_ms=1000)
-                found += [message for batch in batches.values() for message in batch]
-            return found
-        finally:
-            await consumer.stop()
-
-    async def committed(self) -> int:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.kafka.bootstrap_servers,
-            group_id=self.job.group("fetch"),
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        try:
-            places = [TopicPartition(self.settings.items.name, p) for p in range(PARTITIONS)]
-            return sum([await consumer.committed(place) or 0 for place in places])
-        finally:
-            await consumer.stop()
-
-    async def wait_committed(self, total: int, seconds: float = 60) -> None:
-        async with asyncio.timeout(seconds):
-            while await self.committed() < total:
-                await asyncio.sleep(0.3)
-
-    async def failed(self) -> set[str]:
-        redis = Redis.from_url(self.redis_url, decode_responses=True)
-        try:
-            return set(await redis.smembers(self.job.redis_key("failed")))
-        finally:
-            await redis.aclose()
-
-
-MakeWorld = Callable[..., Awaitable[World]]
-
-
-@pytest.fixture
-async def make_world(
-    kafka: KafkaConnection,
-    job: JobName,
-    redis_url: str,
-    make_topic: Any,
-    server: Server,
-    tmp_path: Path,
-) -> MakeWorld:
-    async def make(**changes: Any) -> World:
-        topics = {
-            suffix: Topic(name=await make_topic(suffix, PARTITIONS), generation=GENERATION)
-            for suffix in ("items", "records", "dead")
-        }
-        content: dict[str, Any] = {
-            "http": Http(url=f"http://127.0.0.1:{server.port}/{{key}}"),
-            "retry": Retry.model_validate(
-                {"attempts": 3, "backoff": {"initial": "50ms", "max": "2s"}}
-            ),
-            "circuit_breaker": CircuitBreaker(),
-            "processes": 2,
-            "concurrency": 50,
-        }
-        settings = FetcherSettings(
-            namespace=job.namespace,
-            name=job.name,
-            uid="u",
-            compression=Compression.ZSTD,
-            **topics,
-            **(content | changes),
-        )
-        files = {
-            "settings/fetcher.json": settings.model_dump_json(by_alias=True),
-            "kafka/bootstrapServers": kafka.bootstrap_servers,
-            "redis/url": redis_url,
-        }
-        write_folder(tmp_path, files)
-        return World(kafka, job, redis_url, tmp_path, settings)
-
-    return make
-
-
-def fetcher(world: World) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
-    return pod("fetch", world.folder)
-
-
-def numbers(count: int) -> list[str]:
-    return [str(number) for number in range(count)]
-
-
-def keys(messages: list[Any]) -> Counter[str]:
-    return Counter(message.key.decode() for message in messages)
 
 
 async def test_every_item_becomes_its_record_with_identity_and_version(
@@ -301,10 +132,6 @@ async def test_failures_are_given_up_with_their_reason(
     assert (dead["3"].reason, dead["3"].attempts) == ("MalformedAnswer", 3)
     waits = [times[1] - times[0] for key, times in server.times.items() if int(key) % 10 == 5]
     assert min(waits) >= 1.0
-
-
-def parsed(message: Any) -> wire.DeadItem:
-    return wire.DeadItem.model_validate_json(message.value)
 
 
 async def test_a_handler_of_ones_own_fetches_items(

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from sluice_api.source import Http
 from sluice_workers import kafka
 from sluice_workers.fetch.answer import MalformedAnswerError, RecordsPath
+from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.request import InvalidItemError, UrlTemplate
 from sluice_workers.fetch.retry import parse_retry_after
+from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason
 
 
@@ -25,27 +26,23 @@ class TooLargeError(Exception):
 
 
 class Api:
-    """The HTTP API of a job, asked once per call; its pool holds one connection per request."""
+    """The HTTP API of a job, asked once per call."""
 
-    def __init__(self, http: Http, concurrency: int, headers: Mapping[str, str]) -> None:
-        """Open the pool; to be called inside the event loop that uses it."""
+    def __init__(self, http: Http) -> None:
+        """Raise ``ConfigurationError`` for a URL or a path that cannot be used."""
         self._template = UrlTemplate.parse(http.url)
         self._records = RecordsPath.compile(http.records)
         self._timeout = http.timeout.seconds
         self._max_bytes = http.max_response_bytes
-        defaults = {"accept": "application/json", **http.headers, **headers}
-        self._session = open_session(concurrency, defaults)
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()
-
-    async def ask(self, item: Item) -> Fetched | Failure:
+    async def ask(self, item: Item, route: Route) -> Fetched | Failure:
         """Ask for one item, within the timeout from the first byte to the last."""
         try:
             url = self._template.url(item)
             async with asyncio.timeout(self._timeout):
-                return await self._answer(url)
+                if route.tally is None:
+                    return await self._answer(url, route)
+                return await route.tally.patiently(lambda: self._answer(url, route))
         except InvalidItemError as error:
             return Failure(FailureReason.INVALID_ITEM, str(error))
         except TooLargeError as error:
@@ -57,11 +54,15 @@ class Api:
             return Failure(FailureReason.TIMEOUT, message)
         except (aiohttp.InvalidURL, ValueError) as error:
             return Failure(FailureReason.INVALID_ITEM, f"no request can be made: {error}")
-        except (aiohttp.ClientError, OSError) as error:
-            return _broken(error)
+        except ERRORS as error:
+            return connection_failure(error)
 
-    async def _answer(self, url: str) -> Fetched | Failure:
-        async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
+    async def _answer(self, url: str, route: Route) -> Fetched | Failure:
+        target = URL(url, encoded=True)
+        request = route.session.get(target, headers=route.headers, allow_redirects=False)
+        async with request as response:
+            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
+                return Failure(FailureReason.PROXY, "the proxy wants other credentials")
             if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return _refusal(response)
             body = await self._body(response.content)
@@ -98,19 +99,6 @@ def _refusal(response: aiohttp.ClientResponse) -> Failure:
     )
 
 
-def _broken(error: Exception) -> Failure:
-    """Tell an answer that cannot be decoded from a connection that did not carry it."""
-    if isinstance(error.__cause__, ContentEncodingError):
-        return Failure(FailureReason.MALFORMED, f"the answer cannot be decoded: {error.__cause__}")
-    return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
-
-
-def open_session(concurrency: int, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-    """Open a pool of connections, one per request in flight; inside the event loop that uses it."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=30),
-        # What one item's answer sets is nothing to the next item.
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        headers=headers,
-    )
+def default_headers(http: Http, secret: Mapping[str, str]) -> dict[str, str]:
+    """Return what is sent with every request, the Secret's headers last."""
+    return {"accept": "application/json", **http.headers, **secret}

@@ -55,6 +55,11 @@ class Breaker:
         )
 
     @property
+    def last(self) -> str:
+        """The message of the last failure."""
+        return self._last
+
+    @property
     def is_open(self) -> bool:
         """Whether the API counts as down."""
         return self._opening is not None

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import time
+import uuid
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,16 +22,19 @@ from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_workers import failures, kafka, wire
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
-from sluice_workers.fetch.api import Api, open_session
+from sluice_workers.fetch.api import Api, default_headers
 from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.breaker import Breaker, blames_api
 from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.handler import HandlerApi
 from sluice_workers.fetch.intake import Intake
+from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
 from sluice_workers.fetch.output import record_messages
 from sluice_workers.fetch.partition import Work
+from sluice_workers.fetch.permits import Permits
 from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
+from sluice_workers.fetch.routes import Direct, Route, Routes
 from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
@@ -38,6 +42,7 @@ from sluice_workers.runtime.cancel import cancel
 from sluice_workers.settings import FetcherSettings, KafkaConnection, read_secret, read_text
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
+from sluice_workers.wire import FailureReason
 
 COMMIT_EVERY: Final = 1.0
 """Seconds between two commits."""
@@ -45,6 +50,10 @@ DRAIN: Final = 15.0
 """Seconds that requests in flight have to end when the pod is stopped."""
 LEAST_WAITING: Final = 2000
 """Items that wait for a slot at the least before no more are read: fast APIs need some ahead."""
+ANOTHER_WAY: Final = 0.2
+"""Seconds until an item whose proxy failed is asked for by another."""
+INNOCENT: Final = frozenset({FailureReason.PROXY, FailureReason.NO_PERMIT})
+"""Failures that are neither the API's nor the item's."""
 FETCH_BYTES: Final = 128 << 10
 _LOG: Final = logging.getLogger(__name__)
 
@@ -74,7 +83,8 @@ class Fetcher:
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
         self._limiter = self._limit(redis)
-        self._api = self._connect(folder)
+        self._source = self._what_is_asked(folder)
+        self._routes = self._ways(folder, redis)
         consumer = kafka.consumer(
             connection,
             group=settings.job.group("fetch"),
@@ -95,16 +105,28 @@ class Fetcher:
             reporting.cancel()
             await self._close(consumer, redis)
 
-    def _connect(self, folder: Path) -> Api | HandlerApi:
+    def _what_is_asked(self, folder: Path) -> Api | HandlerApi:
         """Return what is asked for each item. Raises ``ConfigurationError``."""
         settings = self._settings
         if settings.http is not None:
-            return Api(settings.http, settings.concurrency, read_secret(folder / "headers"))
+            return Api(settings.http)
         if settings.handler is None:
             raise ConfigurationError("fetcher.json: one of http and handler must be given")
-        session = open_session(settings.concurrency, {})
-        secrets = read_secret(folder / "handler")
-        return HandlerApi(settings.handler, session, secrets, self._permission)
+        return HandlerApi(settings.handler, read_secret(folder / "handler"), self._permission)
+
+    def _ways(self, folder: Path, redis: Redis) -> Routes:
+        settings, headers = self._settings, {}
+        if settings.http is not None:
+            headers = default_headers(settings.http, read_secret(folder / "headers"))
+        proxies = settings.proxies
+        if proxies is None and settings.max_connections is None:
+            return Direct(settings.concurrency, headers)
+        file = folder / "proxies" / proxies.secret_ref.key if proxies else None
+        bounds = Bounds(proxies, file, settings.max_connections)
+        shared = proxies.shared if proxies else None
+        key = f"sluice:{{shared/{shared}}}:permits" if shared else settings.job.redis_key("permits")
+        permits = Permits(redis, key, uuid.uuid4().hex)
+        return LeasedRoutes(bounds, permits, headers, self._troubles.say)
 
     def _limit(self, redis: Redis) -> Limiter:
         limit = self._settings.rate_limit
@@ -150,7 +172,12 @@ class Fetcher:
             await asyncio.sleep(0.05)
 
     async def _close(self, consumer: Any, redis: Redis) -> None:
-        for closing in (consumer.stop(), self._producer.close(), self._api.close(), redis.aclose()):
+        for closing in (
+            consumer.stop(),
+            self._producer.close(),
+            self._routes.close(),
+            redis.aclose(),
+        ):
             try:
                 await closing
             except (KafkaError, RedisError, OSError) as error:
@@ -160,22 +187,29 @@ class Fetcher:
         """Ask for one item after the other."""
         while True:
             waiting = await self._backlog.get()
-            await self._permission()
-            # Its partition may have gone meanwhile: the permission then serves the next item.
-            work = self._backlog.get_nowait() if waiting.partition.lost else waiting
-            if work is None or self._context.stopping.is_set():
-                continue
-            self._in_flight += 1
-            metrics.IN_FLIGHT.inc()
+            route = await self._routes.take(waiting.item.key)
+            started, failure = time.monotonic(), None
             try:
-                await self._attempt(work)
+                await self._permission()
+                # Its partition may have gone meanwhile: the permission then serves the next item.
+                work = self._backlog.get_nowait() if waiting.partition.lost else waiting
+                if work is None or self._context.stopping.is_set():
+                    continue
+                started = time.monotonic()
+                failure = await self._attempt(work, route)
             finally:
-                metrics.IN_FLIGHT.dec()
-                self._in_flight -= 1
+                self._routes.give_back(route, failure, started)
 
-    async def _attempt(self, work: Work) -> None:
+    async def _attempt(self, work: Work, route: Route) -> Failure | None:
+        """Ask once; return how it failed, if it did."""
         started = time.monotonic()
-        outcome = await self._api.ask(work.item)
+        self._in_flight += 1
+        metrics.IN_FLIGHT.inc()
+        try:
+            outcome = await self._source.ask(work.item, route)
+        finally:
+            metrics.IN_FLIGHT.dec()
+            self._in_flight -= 1
         ended = time.monotonic()
         metrics.LATENCY.observe(ended - started)
         self._latency.add(ended, 1, ended - started)
@@ -188,9 +222,14 @@ class Fetcher:
             self._judge(work, outcome, started, ended)
         if outcome.rest is not None:
             self._spawn(self._slow_down(outcome.rest, lower=False))
+        return outcome if isinstance(outcome, Failure) else None
 
     def _judge(self, work: Work, failure: Failure, started: float, ended: float) -> None:
         """Tell what a failure means for the API, then for the item."""
+        if failure.reason in INNOCENT:
+            loop = asyncio.get_running_loop()
+            loop.call_later(ANOTHER_WAY, self._backlog.put_first, work)
+            return
         if failure.rate_limited:
             self._spawn(self._slow_down(failure.retry_after or 0.0, lower=True))
         if not blames_api(failure):
@@ -309,6 +348,8 @@ class Fetcher:
         while True:
             if self._breaker.is_open:
                 self._troubles.say("ApiUnavailable", self._breaker.message)
+            if (trouble := self._routes.trouble) is not None:
+                self._troubles.say(*trouble)
             self._context.report(self._state(time.monotonic()))
             await asyncio.sleep(1)
 

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, cast
 
-import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
@@ -24,11 +23,13 @@ from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
 from sluice_handler import Item as HandedItem
 from sluice_workers import kafka
 from sluice_workers.fetch.api import TooLargeError
+from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.request import InvalidItemError, attributes
 from sluice_workers.fetch.retry import parse_retry_after
+from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason
 
 FIELD: Final = "source.handler.function"
@@ -40,6 +41,7 @@ Permission = Callable[[], Awaitable[None]]
 class _Attempt:
     """What the requests of one attempt have shown."""
 
+    route: Route
     requests: int = 0
     rest: float | None = None
     """Seconds until the API's quota is there again, if it says that none is left."""
@@ -52,13 +54,20 @@ class InvalidRecordError(ValueError):
     """A record that is no JSON object; the message says what it is."""
 
 
+_REASONS: Final[dict[type[Exception], FailureReason]] = {
+    InvalidItemError: FailureReason.INVALID_ITEM,
+    TooLargeError: FailureReason.TOO_LARGE,
+    InvalidRecordError: FailureReason.INVALID_RECORD,
+    GiveUp: FailureReason.GIVEN_UP,
+}
+
+
 class HandlerApi:
     """Asks the user's coroutine for one item per call."""
 
     def __init__(
         self,
         settings: source.Handler,
-        session: aiohttp.ClientSession,
         secrets: Mapping[str, str],
         permission: Permission,
     ) -> None:
@@ -69,17 +78,13 @@ class HandlerApi:
         # What one item's answer sets is nothing to the next item.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(
-            transport=_Transport(session, permission), timeout=self._timeout, cookies=no_cookies
+            transport=_Transport(permission), timeout=self._timeout, cookies=no_cookies
         )
         self._context = Context(self._client, settings.parameters, secrets)
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._client.aclose()
-
-    async def ask(self, item: Item) -> Fetched | Failure:
+    async def ask(self, item: Item, route: Route) -> Fetched | Failure:
         """Have one item fetched, within the timeout."""
-        attempt = _Attempt()
+        attempt = _Attempt(route)
         _ATTEMPT.set(attempt)
         try:
             handed = HandedItem(item.text_key, attributes(item))
@@ -108,21 +113,28 @@ class HandlerApi:
 class _Transport(httpx.AsyncBaseTransport):
     """The job's connections, its rate limit, and the API's quota, for httpx."""
 
-    def __init__(self, session: aiohttp.ClientSession, permission: Permission) -> None:
-        self._inner = AiohttpTransport(client=session)
+    def __init__(self, permission: Permission) -> None:
         self._permission = permission
+        self._tls = httpx.create_ssl_context()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         attempt = _ATTEMPT.get()
         attempt.requests += 1
         if attempt.requests > 1:
             await self._permission()
-        response = await self._inner.handle_async_request(request)
+        request.headers.update(attempt.route.headers or {})
+        transport = AiohttpTransport(verify=self._tls, client=attempt.route.session)
+        response = await _sent(transport, request, attempt.route.tally)
         attempt.rest = exhausted_for(response.headers, datetime.now(UTC).timestamp())
         return response
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+
+async def _sent(
+    transport: AiohttpTransport, request: httpx.Request, tally: Tally | None
+) -> httpx.Response:
+    if tally is None:
+        return await transport.handle_async_request(request)
+    return await tally.patiently(lambda: transport.handle_async_request(request))
 
 
 def load(function: str) -> Handler:
@@ -177,14 +189,9 @@ def encoded(record: object) -> bytes:
 def failure(error: Exception, now: datetime) -> Failure:
     """Tell what an exception means for the item."""
     match error:
-        case InvalidItemError():
-            return Failure(FailureReason.INVALID_ITEM, str(error))
-        case TooLargeError():
-            return Failure(FailureReason.TOO_LARGE, str(error))
-        case InvalidRecordError():
-            return Failure(FailureReason.INVALID_RECORD, str(error))
-        case GiveUp():
-            return Failure(FailureReason.GIVEN_UP, str(error))
+        case InvalidItemError() | TooLargeError() | InvalidRecordError() | GiveUp():
+            reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+            return Failure(reason, str(error))
         case Retry():
             return Failure(FailureReason.RETRIED, str(error), retry_after=error.after)
         case RateLimited():
@@ -194,8 +201,10 @@ def failure(error: Exception, now: datetime) -> Failure:
             return _refused(error.response, now)
         case json.JSONDecodeError() | httpx.DecodingError():
             return Failure(FailureReason.MALFORMED, f"the answer cannot be read: {error}")
-        case httpx.TransportError() | aiohttp.ClientError() | OSError():
-            return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
+        case httpx.TransportError():
+            return connection_failure(error)
+    if isinstance(error, ERRORS):
+        return connection_failure(error)
     return Failure(FailureReason.HANDLER_ERROR, _told(error))
 
 

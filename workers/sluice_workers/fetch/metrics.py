@@ -16,6 +16,27 @@ IN_FLIGHT: Final = Gauge(
 WINDOW: Final = Gauge(
     "sluice_fetch_window_items", "Items taken and not committed.", multiprocess_mode="livesum"
 )
+PROXY_REQUESTS: Final = Counter(
+    "sluice_fetch_proxy_requests_total", "Requests by proxy and outcome.", ["proxy", "outcome"]
+)
+PROXY_CONNECTIONS: Final = Gauge(
+    "sluice_fetch_proxy_connections",
+    "Connections open, idle ones included.",
+    ["proxy"],
+    multiprocess_mode="livesum",
+)
+PROXY_RESTING: Final = Gauge(
+    "sluice_fetch_proxy_resting",
+    "Processes that let the proxy rest.",
+    ["proxy"],
+    multiprocess_mode="livesum",
+)
+PROXY_LATENCY: Final = Histogram(
+    "sluice_fetch_proxy_attempt_seconds",
+    "Time of an attempt through a proxy.",
+    ["proxy"],
+    buckets=(0.1, 0.5, 1, 5, 30),
+)
 LATENCY: Final = Histogram(
     "sluice_fetch_attempt_seconds",
     "Time of an attempt, from its start to the last byte.",

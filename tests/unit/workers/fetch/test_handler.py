@@ -16,10 +16,10 @@ from aiohttp.test_utils import TestServer
 from sluice_api.errors import ConfigurationError
 from sluice_api.source import Handler as Settings
 from sluice_handler import Context, GiveUp, Item, RateLimited, Retry
-from sluice_workers.fetch.api import open_session
 from sluice_workers.fetch.handler import HandlerApi, encoded, failure, load
 from sluice_workers.fetch.item import Item as QueueItem
 from sluice_workers.fetch.outcome import Failure, Fetched
+from sluice_workers.fetch.routes import Direct
 from sluice_workers.wire import FailureReason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,13 +106,13 @@ class Asked:
 
     async def __call__(self, name: str, value: bytes = b"{}", **more: Any) -> Fetched | Failure:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
-        session = open_session(10, {})
-        api = HandlerApi(settings, session, {"token": "t-1"}, self.permission)
+        routes = Direct(10, {})
+        api = HandlerApi(settings, {"token": "t-1"}, self.permission)
         try:
-            return await api.ask(QueueItem(0, 0, b"k-1", value, "r/k-1", 1))
+            route = await routes.take(b"k-1")
+            return await api.ask(QueueItem(0, 0, b"k-1", value, "r/k-1", 1), route)
         finally:
-            await api.close()
-            assert session.closed
+            await routes.close()
 
 
 @pytest.fixture

@@ -1,0 +1,204 @@
+"""Fetchers behind real proxy servers, whose connections the kernel counts."""
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from integration.fetch.proxy_servers import (
+    PASSWORD,
+    QUOTED,
+    ProxyServer,
+    microsocks,
+    running,
+    tinyproxy,
+    watching,
+)
+from integration.fetch.world import MakeWorld, World, fetcher, keys, numbers
+from integration.processes import free_port, kill, pod, write_folder
+from sluice_api.source import Http, Proxies, Retry
+from sluice_workers.fetch.permits import LEASE
+
+ONCE = Retry(attempts=1)
+
+
+def proxies(**changes: object) -> Proxies:
+    content = {"secretRef": {"name": "proxies"}, "maxConnectionsPerProxy": 4}
+    return Proxies.model_validate(content | changes)
+
+
+def listed(world: World, *servers: ProxyServer, also: str = "") -> None:
+    lines = "\n".join(server.url for server in servers)
+    write_folder(world.folder, {"proxies/proxies": f"{lines}\n{also}"})
+
+
+async def test_bounds_hold_for_all_pods_together_though_one_is_killed(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = await make_world(proxies=proxies(), max_connections=9, retry=ONCE)
+    await world.seed(*numbers(3000))
+    with running(*(tinyproxy(tmp_path) for _ in range(3))) as servers:
+        listed(world, *servers)
+        async with watching(*servers) as watch, fetcher(world), fetcher(world) as second:
+            await world.wait_committed(500)
+            await kill(second)
+            killed = time.monotonic()
+            while sum(watch.open().values()) < 9:
+                await asyncio.sleep(0.1)
+            assert time.monotonic() - killed < LEASE + 5, "what it held comes back with its lease"
+            await world.wait_committed(3000)
+    assert watch.samples > 100
+    assert max(watch.most.values()) == 4
+    assert watch.most_together == 9
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(3000))
+    assert await world.failed() == set()
+
+
+async def test_socks5_with_the_same_bounds(make_world: MakeWorld) -> None:
+    world = await make_world(proxies=proxies(), retry=ONCE)
+    await world.seed(*numbers(800))
+    with running(microsocks(), microsocks()) as servers:
+        listed(world, *servers)
+        async with watching(*servers) as watch, fetcher(world), fetcher(world):
+            await world.wait_committed(800)
+    assert list(watch.most.values()) == [4, 4]
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(800))
+
+
+async def test_a_proxy_that_is_down_costs_no_item_an_attempt(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = await make_world(proxies=proxies(), retry=ONCE)
+    await world.seed(*numbers(600))
+    with running(tinyproxy(tmp_path)) as servers:
+        dead = f"http://127.0.0.1:{free_port()}\nftp://nowhere\n"
+        listed(world, *servers, also=dead)
+        async with fetcher(world):
+            await world.wait_committed(600)
+    assert await world.failed() == set()
+
+
+async def test_a_changed_list_is_followed_and_no_secret_is_told(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = await make_world(proxies=proxies(), retry=ONCE)
+    await world.seed(*numbers(300))
+    with running(microsocks()) as servers, (tmp_path / "log").open("wb") as output:
+        port = free_port()
+        wrong = servers[0].url.replace(QUOTED, QUOTED + "x")
+        listed(world, also=f"{wrong}\nsocks4://scout:{QUOTED}@h:1\n")
+        async with pod("fetch", world.folder, port=port, output=output):
+            assert "authentication" in await told(port, "ProxiesFailing")
+            await asyncio.sleep(2)
+            assert await world.committed() == 0
+            listed(world, *servers)
+            await world.wait_committed(300)
+            seen = [await fetched(port, path) for path in ("/state", "/metrics")]
+    assert await world.failed() == set()
+    assert "sluice_fetch_proxy_requests_total" in seen[1]
+    log = (tmp_path / "log").read_text()
+    assert "line 3 must begin with" in log
+    for text in (*seen, log):
+        assert PASSWORD not in text
+        assert QUOTED not in text
+
+
+async def fetched(port: int, path: str) -> str:
+    url = f"http://127.0.0.1:{port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.text()
+
+
+async def told(port: int, reason: str) -> str:
+    """Wait until the pod tells of a trouble."""
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                state = await fetched(port, "/state")
+            except aiohttp.ClientError:
+                state = ""
+            if reason in state:
+                return state
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+async def secure_server(tmp_path: Path) -> AsyncIterator[tuple[int, Counter[str]]]:
+    """The API by HTTPS; SSL_CERT_FILE trusts its certificate."""
+    certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    asked: Counter[str] = Counter()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked[request.match_info["key"]] += 1
+        await asyncio.sleep(0.02)
+        return web.json_response({"id": request.match_info["key"]})
+
+    app = web.Application()
+    app.router.add_get("/{key}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield runner.addresses[0][1], asked
+    await runner.cleanup()
+
+
+def self_signed(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("make_proxy", [tinyproxy, lambda _: microsocks()], ids=["http", "socks5"])
+async def test_https_goes_through_a_tunnel(
+    make_world: MakeWorld,
+    secure_server: tuple[int, Counter[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_proxy: object,
+) -> None:
+    port, asked = secure_server
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    http = Http(url=f"https://127.0.0.1:{port}/{{key}}")
+    world = await make_world(proxies=proxies(), http=http, retry=ONCE)
+    await world.seed(*numbers(200))
+    with running(make_proxy(tmp_path)) as servers:  # type: ignore[operator]
+        listed(world, *servers)
+        async with watching(*servers) as watch, fetcher(world):
+            await world.wait_committed(200)
+    assert list(watch.most.values()) == [4]
+    assert asked == Counter(numbers(200))

@@ -1,0 +1,139 @@
+"""A job under test: its topics, its folder, and the API that its fetchers ask."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.asyncio import Redis
+
+from integration.processes import pod, write_folder
+from sluice_api.names import JobName
+from sluice_api.source import Items
+from sluice_api.spec import Compression
+from sluice_workers import wire
+from sluice_workers.seed.seed import seed
+from sluice_workers.settings import FetcherSettings, KafkaConnection, SeedSettings, Topic
+
+GENERATION = 9
+PARTITIONS = 4
+Answer = Callable[[str, int], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Server:
+    """An API that tells how often and when each key was asked for."""
+
+    port: int = 0
+    answer: Answer | None = None
+    orders: Callable[[web.Request], Awaitable[web.Response]] | None = None
+    """What answers requests for a customer's orders."""
+    asked: Counter[str] = field(default_factory=Counter)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        self.asked[key] += 1
+        self.times[key].append(time.monotonic())
+        if self.answer is not None:
+            return await self.answer(key, self.asked[key])
+        await asyncio.sleep(0.02)
+        return web.json_response({"id": key})
+
+    async def handle_orders(self, request: web.Request) -> web.Response:
+        if self.orders is None:
+            return web.Response(status=404)
+        return await self.orders(request)
+
+
+@dataclass
+class World:
+    """A job's topics and configuration folder."""
+
+    kafka: KafkaConnection
+    job: JobName
+    redis_url: str
+    folder: Path
+    settings: FetcherSettings
+
+    async def seed(self, *keys: str) -> int:
+        items = Items.model_validate({"configMap": {"name": "ids"}})
+        write_folder(self.folder, {"items/items": "\n".join(keys)})
+        settings = SeedSettings(
+            namespace=self.job.namespace,
+            name=self.job.name,
+            uid="u",
+            run="r-1",
+            items=items,
+            topic=self.settings.items,
+            compression=Compression.ZSTD,
+        )
+        write_folder(self.folder, {"settings/seed.json": settings.model_dump_json(by_alias=True)})
+        return await seed(self.folder)
+
+    async def read(self, topic: Topic) -> list[Any]:
+        """Everything that a topic holds now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic.name, number) for number in range(PARTITIONS)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends = await consumer.end_offsets(places)
+            found: list[Any] = []
+            while len(found) < sum(ends.values()):
+                batches = await consumer.getmany(timeout_ms=1000)
+                found += [message for batch in batches.values() for message in batch]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def committed(self) -> int:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            group_id=self.job.group("fetch"),
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            places = [TopicPartition(self.settings.items.name, p) for p in range(PARTITIONS)]
+            return sum([await consumer.committed(place) or 0 for place in places])
+        finally:
+            await consumer.stop()
+
+    async def wait_committed(self, total: int, seconds: float = 60) -> None:
+        async with asyncio.timeout(seconds):
+            while await self.committed() < total:
+                await asyncio.sleep(0.3)
+
+    async def failed(self) -> set[str]:
+        redis = Redis.from_url(self.redis_url, decode_responses=True)
+        try:
+            return set(await redis.smembers(self.job.redis_key("failed")))
+        finally:
+            await redis.aclose()
+
+
+MakeWorld = Callable[..., Awaitable[World]]
+
+
+def fetcher(world: World) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return pod("fetch", world.folder)
+
+
+def numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def keys(messages: list[Any]) -> Counter[str]:
+    return Counter(message.key.decode() for message in messages)
+
+
+def parsed(message: Any) -> wire.DeadItem:
+    return wire.DeadItem.model_validate_json(message.value)

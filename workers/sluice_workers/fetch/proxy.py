@@ -1,0 +1,81 @@
+"""A proxy, and a list of them as a Secret holds it; pure."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+SCHEMES: Final = {"http": 80, "https": 443, "socks5": 1080}
+"""The schemes that are known, and their default ports."""
+MOST: Final = 1000
+"""Proxies that a list holds at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One proxy; its credentials are in no text that is made of it."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """Where it is and, with credentials, a mark of these: for logs and metrics."""
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        if self.username is None:
+            return where
+        account = hashlib.sha256(f"{self.username}:{self.password}".encode()).hexdigest()
+        return f"{where}/{account[:6]}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyList:
+    """The proxies of a list, each once, and what is wrong with its other lines."""
+
+    proxies: tuple[Proxy, ...]
+    faults: tuple[str, ...]
+    """A sentence a line; none repeats what the line holds, for that may be a password."""
+
+
+def parse_list(text: str) -> ProxyList:
+    """Read one URL a line; empty lines and those that begin with # are passed over."""
+    found: dict[Proxy, None] = {}
+    faults = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not (stripped := line.strip()) or stripped.startswith("#"):
+            continue
+        try:
+            proxy = _parse(stripped)
+        except ValueError as error:
+            faults.append(f"line {number} {error}")
+            continue
+        if len(found) == MOST and proxy not in found:
+            faults.append(f"line {number} is one too many: {MOST} proxies are allowed")
+            break
+        found[proxy] = None
+    return ProxyList(tuple(found), tuple(faults))
+
+
+def _parse(line: str) -> Proxy:
+    """Read one URL. Raises ``ValueError`` with the end of a sentence."""
+    scheme, separator, _ = line.partition("://")
+    if not separator or scheme not in SCHEMES:
+        raise ValueError("must begin with http://, https:// or socks5://")
+    try:
+        parts = urlsplit(line)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("has a host or a port that cannot be read") from None
+    if not host:
+        raise ValueError("names no host")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must end after host and port; encode / ? # in passwords as %2F %3F %23")
+    username = unquote(parts.username) if parts.username is not None else None
+    password = unquote(parts.password or "")
+    return Proxy(scheme, host, port or SCHEMES[scheme], username, password)
