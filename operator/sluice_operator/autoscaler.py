@@ -8,6 +8,9 @@ from typing import Final
 COLD_SECONDS: Final = 10.0
 """Before a rate is known, a pod is trusted with this many seconds of its concurrency."""
 
+REACHED: Final = 0.9
+"""The share of a rate limit at which pods count as held back by it, and by nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -114,9 +117,19 @@ def _bounded(wanted: Decision, lag: tuple[int, ...], bounds: Bounds) -> Decision
 
 
 def rate_limited_replicas(
-    per_second: float | None, latency: float | None, in_flight_per_replica: int
+    per_second: float | None,
+    latency: float | None,
+    in_flight_per_replica: int,
+    rate_per_replica: float | None,
 ) -> int | None:
-    """Return the pods that a rate limit can feed, by Little's law: rate x latency in flight."""
+    """Return the pods that a rate limit can feed; None before the latency is known.
+
+    By Little's law rate x latency requests are in flight and no more. Pods that reach less than
+    their slots would allow, for want of CPU, are as many as reach the limit together.
+    """
     if per_second is None or latency is None:
         return None
-    return max(1, math.ceil(per_second * latency / in_flight_per_replica))
+    replicas = per_second * latency / in_flight_per_replica
+    if rate_per_replica:
+        replicas = max(replicas, REACHED * per_second / rate_per_replica)
+    return max(1, math.ceil(replicas))

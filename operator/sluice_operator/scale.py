@@ -30,6 +30,7 @@ def fetchers(job: Job, seen: Observation, last: Decision | None, rate: float | N
             limit.requests / limit.per.seconds if limit and limit.per.seconds else None,
             latency(seen.fetcher.states),
             in_flight,
+            rate,
         ),
     )
     assumed = int(in_flight * COLD_SECONDS)

@@ -105,7 +105,13 @@ def test_a_decision_keeps_within_its_bounds(
 
 
 def test_a_rate_limit_feeds_rate_times_latency_requests_in_flight() -> None:
-    assert rate_limited_replicas(1000, 0.5, 200) == 3
-    assert rate_limited_replicas(1, 0.01, 200) == 1
-    assert rate_limited_replicas(None, 0.5, 200) is None
-    assert rate_limited_replicas(10, None, 200) is None
+    assert rate_limited_replicas(1000, 0.5, 200, None) == 3
+    assert rate_limited_replicas(1, 0.01, 200, None) == 1
+    assert rate_limited_replicas(None, 0.5, 200, None) is None
+    assert rate_limited_replicas(10, None, 200, None) is None
+
+
+def test_pods_that_fall_short_of_their_slots_are_as_many_as_reach_the_rate_limit() -> None:
+    assert rate_limited_replicas(2000, 0.02, 200, 500) == 4
+    assert rate_limited_replicas(2000, 0.02, 200, 1000) == 2, "two reach it: no third"
+    assert rate_limited_replicas(2000, 0.02, 200, 980) == 2, "nor when they nearly do"
