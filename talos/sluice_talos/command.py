@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sluice_api.errors import SluiceError
+from sluice_api.errors import ConfigurationError, SluiceError
 from sluice_talos.bootstrap import bootstrap as bring_up
 from sluice_talos.folder import Folder, alone, folder_of, prepare
 from sluice_talos.platform import Platform
@@ -81,6 +81,11 @@ def status(file: Path) -> None:
 def reset(file: Path, *, wipe_data: bool) -> None:
     """Wipe the nodes of FILE, back to maintenance mode; asks for the cluster's name."""
     platform, folder = _read(file)
+    if not folder.talosconfig.exists():
+        raise ConfigurationError(
+            f"folder {folder.path} holds no talosconfig: without the cluster's certificates its"
+            " nodes cannot be reset"
+        )
     data = "and the data disks " if wipe_data else ""
     click.echo(f"This wipes the state {data}of {len(platform.nodes)} nodes, for good.")
     if click.prompt("Type the cluster's name to go on") != platform.cluster.name:

@@ -1,6 +1,5 @@
 """Secrets and machine configurations: made here, checked here, before any node is touched."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from sluice_api.errors import ConfigurationError
 from sluice_talos import commands
 from sluice_talos.folder import make_private, write_private
-from sluice_talos.patches import node_patches, rendered, user_patches
+from sluice_talos.patches import node_patches, rendered
 from sluice_talos.platform import Node
 from sluice_talos.site import Site
 
@@ -19,7 +18,7 @@ async def make_secrets(site: Site) -> None:
     if target.exists():
         site.progress.say(f"kept {target}")
         return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = site.folder.unfinished / target.name
     await _call(site, commands.gen_secrets(site.platform, unfinished), "the secrets")
     unfinished.replace(target)
     site.progress.say(f"made {target}: keep a copy of it in a safe place")
@@ -30,7 +29,6 @@ async def make_configs(site: Site) -> None:
 
     Raises ``ConfigurationError`` that names the patch that cannot be applied.
     """
-    _require_user_patches(site)
     await _generate(site)
     for node in site.platform.nodes:
         await _make_config(site, node)
@@ -46,19 +44,9 @@ async def validate(site: Site) -> None:
     site.progress.say(f"each is valid for {' and '.join(commands.MODES)}")
 
 
-def _require_user_patches(site: Site) -> None:
-    for node in site.platform.nodes:
-        for path in user_patches(site.platform, node):
-            if not path.is_file():
-                raise ConfigurationError(
-                    f"patch {path} of node {node.name} is no file: paths are relative to the"
-                    " folder of platform.yaml"
-                )
-
-
 async def _generate(site: Site) -> None:
     folder = site.folder
-    unfinished = folder.path / f".generated.{os.getpid()}"
+    unfinished = folder.unfinished / "generated"
     await _call(site, commands.gen_config(site.platform, folder, unfinished), "the configurations")
     shutil.rmtree(folder.generated, ignore_errors=True)
     (unfinished / "talosconfig").replace(folder.talosconfig)
@@ -68,13 +56,13 @@ async def _generate(site: Site) -> None:
 async def _make_config(site: Site, node: Node) -> None:
     folder, patches = site.folder, node_patches(site.platform, node)
     for patch in patches:
-        write_private(folder.patch(node, patch.name), rendered(patch))
+        write_private(folder, folder.patch(node, patch.name), rendered(patch))
     names = [patch.name for patch in patches]
     files = commands.patch_files(site.platform, folder, node, names)
     base = folder.generated / f"{node.role}.yaml"
     target = folder.config(node)
     make_private(target.parent)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = folder.unfinished / target.name
     answer = await site.talos(commands.patch_config(base, files, unfinished))
     if not answer.ok:
         raise ConfigurationError(await _culprit(site, base, files, unfinished, answer.error))

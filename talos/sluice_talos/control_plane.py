@@ -1,7 +1,6 @@
 """From configured nodes to a healthy Kubernetes: endpoints, etcd, kubeconfig, health."""
 
 import asyncio
-import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,7 +56,7 @@ async def bootstrap(site: Site) -> None:
 async def fetch_kubeconfig(site: Site) -> None:
     """Fetch the administrator's kubeconfig into the folder."""
     node, target = site.platform.control_planes[0], site.folder.kubeconfig
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = site.folder.unfinished / target.name
 
     async def attempt() -> bool | Trouble:
         answer = await site.talos(commands.kubeconfig(site.folder, node, unfinished))

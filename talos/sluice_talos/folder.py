@@ -16,6 +16,16 @@ from sluice_talos.platform import Node, Platform
 
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
+LOCK: Final = ".lock"
+_SAMPLES: Final = (  # each kind of file that holds secrets
+    "secrets.yaml",
+    "talosconfig",
+    "kubeconfig",
+    "nodes/one.yaml",
+    "generated/worker.yaml",
+    "services/s3.yaml",
+    ".unfinished/0",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,11 @@ class Folder:
         return self.path / "services"
 
     @property
+    def unfinished(self) -> Path:
+        """What is being written: whole, it is moved to its place."""
+        return self.path / ".unfinished"
+
+    @property
     def generated(self) -> Path:
         """What `gen config` makes for each role, before a node's own patches."""
         return self.path / "generated"
@@ -62,43 +77,67 @@ def folder_of(platform: Platform) -> Folder:
     """Return the folder that the platform names, or the default one."""
     if platform.folder is not None:
         return Folder(platform.folder.resolve())
-    base = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
-    return Folder(base / "sluice" / "clusters" / platform.cluster.name)
+    configured = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    base = configured if configured.is_absolute() else Path.home() / ".config"
+    return Folder((base / "sluice" / "clusters" / platform.cluster.name).resolve())
 
 
 def prepare(folder: Folder) -> None:
     """Make the folder, private.
 
-    Raises ``ConfigurationError`` where others could read it, or git would take it along.
+    Raises ``ConfigurationError`` where git would take it along, or something else is in it.
     """
     refuse_tracked(folder)
     try:
-        make_private(folder.path)
+        _refuse_foreign(folder)
+        make_private(folder.unfinished)
     except OSError as error:
         raise ConfigurationError(f"folder {folder.path} cannot be made: {error}") from error
-    for path in (folder.path, *folder.path.rglob("*")):
-        _refuse_open(path)
 
 
 @contextmanager
 def alone(folder: Folder) -> Iterator[None]:
     """Keep other runs out, and remove what an interrupted one left half written.
 
-    Raises ``ConfigurationError`` while another run works on the same cluster.
+    Raises ``ConfigurationError`` while another run works on the same cluster, and where others
+    could read what is in the folder.
     """
-    with (folder.path / ".lock").open("w") as lock:
+    with _locked(folder):
+        try:
+            for path in (folder.path, *folder.path.rglob("*")):
+                _refuse_open(path)
+            shutil.rmtree(folder.unfinished)
+            make_private(folder.unfinished)
+        except OSError as error:
+            raise ConfigurationError(f"folder {folder.path} cannot be used: {error}") from error
+        yield
+
+
+@contextmanager
+def _locked(folder: Folder) -> Iterator[None]:
+    try:
+        lock = os.open(folder.path / LOCK, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    except OSError as error:
+        raise ConfigurationError(f"folder {folder.path} cannot be used: {error}") from error
+    with os.fdopen(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(
                 f"another run works on {folder.path}: wait until it ends, or end it"
             ) from None
-        for path in [*folder.path.rglob(".*.[0-9]*")]:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
         yield
+
+
+def _refuse_foreign(folder: Folder) -> None:
+    """What is not a cluster's is not touched: neither its modes nor its files."""
+    own = {LOCK, folder.secrets.name}
+    found = {path.name for path in folder.path.iterdir()} if folder.path.exists() else set[str]()
+    if found and not found & own:
+        raise ConfigurationError(
+            f"folder {folder.path} holds other things, such as {min(found)}: `folder` must be one"
+            " for this cluster alone"
+        )
 
 
 def _refuse_open(path: Path) -> None:
@@ -112,31 +151,38 @@ def _refuse_open(path: Path) -> None:
 
 
 def refuse_tracked(folder: Folder) -> None:
-    """Raise ``ConfigurationError`` when git would take the folder along."""
-    around = next(parent for parent in (folder.path, *folder.path.parents) if parent.is_dir())
-    inside = _git(around, "rev-parse", "--is-inside-work-tree")
-    if inside is None or inside.stdout.strip() != "true":
+    """Raise ``ConfigurationError`` when git would take the folder, or a file in it, along.
+
+    Where git does not say that it ignores all of it, it might: it is not installed here, or refuses
+    a work tree of another user's.
+    """
+    places = (folder.path, *folder.path.parents)
+    around = next((place for place in places if (place / ".git").exists()), None)
+    if around is None:
         return
-    ignored = _git(around, "check-ignore", "--quiet", "--no-index", f"{folder.path}/secrets.yaml")
-    if ignored is not None and ignored.returncode == 0:
+    kept = "".join(f"{folder.path / name}\0" for name in _SAMPLES)
+    if _git(around, "check-ignore", "-z", "--stdin", given=kept) == kept:
         return
     raise ConfigurationError(
-        f"folder {folder.path} lies in a git work tree that does not ignore it, and would hold the"
-        " cluster's secrets: give another `folder`, or add it to .gitignore"
+        f"folder {folder.path} lies in the git work tree {around} that does not ignore all of it,"
+        " and would hold the cluster's secrets: give another `folder`, or add it to .gitignore"
     )
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """Ask git; None where there is no git, so nothing that would take secrets along."""
+def _git(folder: Path, *arguments: str, given: str) -> str:
+    """Return what git says of a work tree, whatever the variables of a hook say; or nothing."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(  # noqa: S603 - fixed arguments and a path of the user's
+        return subprocess.run(  # noqa: S603 - fixed arguments and paths of the user's
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
             capture_output=True,
             text=True,
             check=False,
-        )
+            env=environment,
+            input=given,
+        ).stdout
     except FileNotFoundError:
-        return None
+        return ""
 
 
 def make_private(path: Path) -> None:
@@ -146,10 +192,10 @@ def make_private(path: Path) -> None:
         folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
-def write_private(path: Path, content: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+def write_private(folder: Folder, path: Path, content: str) -> None:
+    """Write a file of the folder that only its owner can read, whole or not at all."""
     make_private(path.parent)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = folder.unfinished / "text"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
     with os.fdopen(descriptor, "w") as file:
         file.write(content)

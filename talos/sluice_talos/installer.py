@@ -34,14 +34,14 @@ def prepare_services(site: Site) -> None:
     folder, operator = site.folder.services, site.platform.operator
     if not (folder / "s3.yaml").exists():
         made = s3_secret(secrets.token_hex(10), secrets.token_urlsafe(30))
-        write_private(folder / "s3.yaml", made)
+        write_private(site.folder, folder / "s3.yaml", made)
     if operator is None:
         return
     for name, (deployment, namespace) in IMAGES.items():
         target = folder / name / "kustomization.yaml"
         base = PLATFORM / name
         made = image_kustomization(target.parent, base, deployment, namespace, operator)
-        write_private(target, made)
+        write_private(site.folder, target, made)
 
 
 async def install(site: Site, part: Part) -> None:
