@@ -69,6 +69,8 @@ def _disks(platform: Platform) -> Iterator[Fault]:
 
 def _services(platform: Platform) -> Iterator[Fault]:
     for index, service in enumerate(platform.services):
+        if service in platform.services[:index]:
+            yield Fault(("services", index), f"stands there twice, found {str(service)!r}")
         missing = [need for need in _NEEDS.get(service, ()) if need not in platform.services]
         if missing:
             message = f"{service} needs {', '.join(missing)}: add it, or leave {service} out"

@@ -21,11 +21,21 @@ _UNITS: Final = {
 
 
 def _size(text: str) -> str:
-    if not _SIZE.fullmatch(text):
+    found = _SIZE.fullmatch(text)
+    if found is None or Decimal(found[2]) * _UNITS[found[3]] >= 2**63:
         raise ValueError(
             f'must be a comparison with a size, such as ">= 20GB" or "< 1TiB", found {text!r}'
         )
     return text
+
+
+def _pattern(text: str) -> str:
+    if not text:
+        raise ValueError("must be what the disk tells, or a pattern such as QEMU*, found nothing")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class DiskType(StrEnum):
@@ -63,10 +73,10 @@ class Selector(Model):
 
     size: Annotated[str, AfterValidator(_size)] | None = None
     type: DiskType | None = None
-    model: str | None = None
-    serial: str | None = None
-    wwid: str | None = None
-    bus_path: str | None = None
+    model: Pattern | None = None
+    serial: Pattern | None = None
+    wwid: Pattern | None = None
+    bus_path: Pattern | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -160,12 +160,6 @@ async def test_a_patch_of_ones_own_is_applied_last(tmp_path: Path, talosctl: Pat
     assert sysctls == {"fs.aio-max-nr": "2097152"}
 
 
-async def test_a_patch_that_is_not_there_is_named(tmp_path: Path, talosctl: Path) -> None:
-    platform = example(tmp_path, 1, folder="secret", patches={"controlPlane": ["gone.yaml"]})
-    with pytest.raises(ConfigurationError, match=r"gone.yaml of node node-1 is no file"):
-        await made(talosctl, platform)
-
-
 async def test_a_misspelt_kubelet_setting_is_caught_by_nobody(
     tmp_path: Path, talosctl: Path
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluice_api.errors import ConfigurationError
+from sluice_talos.endpoint import endpoint_url
 from sluice_talos.source import read_platform
 from talos_examples import example
 
@@ -116,7 +117,68 @@ def test_the_smallest_platform_is_enough(tmp_path: Path) -> None:
             "registries: {docker.io: [mirror.example.com]}\ndisks:",
             "must be a URL such as https://mirror.example.com, found 'mirror.example.com'",
         ),
+        (
+            'size: "<= 64GB"',
+            'model: ""',
+            "disks.install.model: must be what the disk tells, or a pattern such as QEMU*",
+        ),
+        ("10.0.0.11", "0.0.0.0", "nodes[0].address: must be the address of one machine"),
+        ("10.0.0.11", "fe80::1%eth0", "nodes[0].address: must be the address of one machine"),
+        (
+            "endpoint: api.example.com",
+            "endpoint: https://api.example.com",
+            "platform.yaml:3: cluster.endpoint: must be a host or an address, with a port if it is"
+            " not 6443, such as api.example.com or 10.0.0.10:443, found 'https://api.example.com'",
+        ),
+        (
+            "endpoint: api.example.com",
+            "vip: 10.0.0.9",
+            "platform.yaml:3: cluster.vip: must be a mapping with address, link, found '10.0.0.9'",
+        ),
+        (
+            "endpoint: api.example.com",
+            "vip: {address: 10.0.0.9, link: eth 0}",
+            "cluster.vip.link: must be the name of a network interface such as eth0, found 'eth 0'",
+        ),
+        ("name: ingest", "name:", "platform.yaml:2: cluster.name: must be text, found nothing"),
+        ("name: ingest", "name: 2026-13-45", "cluster.name: is 'timestamp' to YAML: put it in"),
+        ("nodes:\n", "nodes: one\nothers:\n", "nodes: must be a list, found 'one'"),
+        ("- name: one", "-\n- name: one", "nodes[0]: must be a mapping with name, role, address"),
+        ("disks:", "time_servers: [a]\ndisks:", "platform.yaml:4: time_servers: is not known"),
+        ("disks:", "yes: 1\ndisks:", "platform.yaml:4: yes: must be text, for a field's name"),
+        ("disks:", "timeServers: ['']\ndisks:", "timeServers[0]: must be a host or an address"),
+        ("disks:", "services: [redis, redis]\ndisks:", "services[1]: stands there twice"),
+        ("disks:", "waits: {pause: 0s}\ndisks:", "waits.pause: must be more than nothing"),
+        ("disks:", "waits: {health: 1ms}\ndisks:", "waits.health: must be at least 1s"),
+        ("disks:", "waits: {node: 9999999h}\ndisks:", "waits.node: must be more than nothing"),
+        ("disks:", "folder: ~nobody-here/x\ndisks:", "platform.yaml:4: folder: must be a path"),
+        (
+            "disks:",
+            "patches: {worker: [gone.yaml]}\ndisks:",
+            "platform.yaml:4: patches.worker[0]: must be a file, as seen from the folder of",
+        ),
+        (
+            "disks:",
+            "registries: {https://docker.io: [https://mirror.example.com]}\ndisks:",
+            "registries.https://docker.io: must be the host of a registry such as docker.io",
+        ),
+        ("disks:", "registries: {docker.io: []}\ndisks:", "docker.io: must name a mirror, such as"),
+        (
+            "image: reg",
+            "image: https://reg",
+            "operator.image: must be an image's reference such as",
+        ),
         ("cluster:", "cluster: [", "platform.yaml:3: is no YAML"),
+        (
+            "  name: ingest",
+            "\tname: ingest",
+            "platform.yaml:2: is no YAML: found character '\\t' that",
+        ),
+        ("  name: ingest", "\tname: ingest", "indent with spaces, not with tabs"),
+        ('{size: "<= 64GB"}', "{size: > 64GB}", 'put a value such as "> 64GB" in quotes'),
+        ("name: ingest", 'name: "in\0gest"', "platform.yaml:2: is no YAML: special characters"),
+        ("name: ingest", "name: &x [*x]", "cluster.name[0]: holds itself, through an anchor"),
+        ("cluster:", "cluster: " + "[" * 3000, "platform.yaml: is no YAML that can be read"),
     ],
 )
 def test_a_wrong_field_is_told_with_its_line(
@@ -124,6 +186,42 @@ def test_a_wrong_field_is_told_with_its_line(
 ) -> None:
     assert good in GOOD
     assert message in refusal(tmp_path, GOOD.replace(good, wrong, 1))
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("api.example.com", "https://api.example.com:6443"),
+        ("API.example.com:443", "https://api.example.com:443"),
+        ("10.0.0.9", "https://10.0.0.9:6443"),
+        ("fd00:0::9", "https://[fd00::9]:6443"),
+        ("[fd00::9]:443", "https://[fd00::9]:443"),
+    ],
+)
+def test_an_endpoint_becomes_a_url(written: str, url: str) -> None:
+    assert endpoint_url(written) == url
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "a..b",
+        "a:0",
+        "a:65536",
+        "a:64a3",
+        "a:b:c",
+        "10.0.0.300",
+        "a/b",
+        "me@a",
+        "-a",
+        "a?b",
+        "a b",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="must be a host or an address"):
+        endpoint_url(wrong)
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
@@ -156,6 +254,7 @@ def test_the_endpoint_is_the_given_one_or_the_vip_or_the_only_control_plane(
 
 
 def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
     platform = example(tmp_path, 1, folder="secret", patches={"all": ["mine.yaml"]})
     assert platform.folder == tmp_path / "secret"
     assert platform.patches.all == (tmp_path / "mine.yaml",)
