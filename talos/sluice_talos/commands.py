@@ -143,12 +143,12 @@ def health(platform: Platform, folder: Folder, seconds: float) -> Arguments:
     )
 
 
-def reset(folder: Folder, node: Node, wiped: Sequence[str]) -> Arguments:
-    """Wipe a node's state, and the disks given; it reboots into maintenance mode."""
+def reset(folder: Folder, node: Node, wiped: str | None) -> Arguments:
+    """Wipe a node's state, and the disk given; it reboots into maintenance mode."""
     labels = [
         part for label in ("STATE", "EPHEMERAL") for part in ("--system-labels-to-wipe", label)
     ]
-    devices = [part for device in wiped for part in ("--user-disks-to-wipe", device)]
+    devices = ("--user-disks-to-wipe", wiped) if wiped else ()
     return (
         *at(folder, node),
         "reset",

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_talos import commands
-from sluice_talos.disks import Disk, disk_fault, read_disks
+from sluice_talos.disks import disk_fault, read_disks
 from sluice_talos.platform import Node
 from sluice_talos.site import Site, side_by_side
 from sluice_talos.trouble import Kind, Trouble, explained, trouble
@@ -105,14 +105,19 @@ async def _wait_for_member(site: Site, node: Node) -> None:
     site.progress.say(f"{subject}: answers with the cluster's certificate")
 
 
-async def data_disks(site: Site, node: Node) -> tuple[Disk, ...]:
-    """Return the disks of a member that its volumes are on."""
-    selector = site.platform.data_disk(node)
-    if selector is None:
-        return ()
+async def data_disk(site: Site, node: Node) -> str | None:
+    """Return the name of the disk that a member's volumes are on, if they have one of their own.
+
+    Raises ``ConfigurationError`` when several could be it.
+    """
+    install, data = site.platform.install_disk(node), site.platform.data_disk(node)
+    if data is None:
+        return None
+    subject = f"node {node.name} ({node.address})"
     answer = await site.talos(commands.disks(site.folder, node))
     if not answer.ok:
-        raise _failure(f"node {node.name}", trouble(answer.error))
-    install = site.platform.install_disk(node)
-    found = read_disks(answer.output)
-    return tuple(disk for disk in found if selector.selects(disk) and not install.selects(disk))
+        raise _failure(subject, trouble(answer.error))
+    disks = read_disks(answer.output)
+    if fault := disk_fault(disks, install, data):
+        raise ConfigurationError(f"{subject}: {fault}. Nothing on this node was wiped")
+    return next(d.name for d in disks if data.selects(d) and not install.selects(d))

@@ -2,7 +2,7 @@
 
 from sluice_api.errors import DependencyError
 from sluice_talos import commands
-from sluice_talos.nodes import Condition, data_disks, look
+from sluice_talos.nodes import Condition, data_disk, look
 from sluice_talos.platform import Node
 from sluice_talos.site import Site, side_by_side
 from sluice_talos.trouble import Trouble, explained, trouble
@@ -29,10 +29,10 @@ async def _reset(site: Site, node: Node, *, wipe_data: bool) -> None:
     if found is Condition.MAINTENANCE:
         site.progress.say(f"{subject}: {found}, nothing to reset")
         return
-    wiped = [disk.name for disk in await data_disks(site, node)] if wipe_data else []
+    wiped = await data_disk(site, node) if wipe_data else None
     answer = await site.talos(commands.reset(site.folder, node, wiped))
     if not answer.ok:
         refusal = trouble(answer.error)
         raise DependencyError(refusal.kind.name, explained(subject, refusal))
-    disks = f" and {', '.join(wiped)}" if wiped else "; data disks are kept"
+    disks = f" and {wiped}" if wiped else "; data disks are kept"
     site.progress.say(f"{subject}: wipes its state{disks}, and reboots")

@@ -1,7 +1,6 @@
 """The seam to talosctl: the only place that starts it."""
 
 import asyncio
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +11,7 @@ from typing import Final
 
 from sluice_api.errors import ConfigurationError
 from sluice_talos import commands
-from sluice_talos.platform import TALOS
+from sluice_talos.values import TALOS
 
 UNFINISHED: Final = -1
 """The code of a call that was ended because it took too long."""
@@ -39,15 +38,16 @@ class Program:
     """A program that is called with arguments; nothing secret is ever among them."""
 
     path: Path
-    environment: tuple[tuple[str, str], ...] = ()
 
-    async def run(self, arguments: Sequence[str], within: float, text: str | None = None) -> Answer:
-        """Run it to its end, or for ``within`` seconds; ``text`` is its standard input."""
-        async with self._started(arguments, feed=text is not None) as process:
-            given = text.encode() if text is not None else None
+    async def run(self, arguments: Sequence[str], within: float) -> Answer:
+        """Run it to its end, or for ``within`` seconds.
+
+        Raises ``ConfigurationError`` where it is no program that this machine runs.
+        """
+        async with self._started(arguments) as process:
             try:
                 async with asyncio.timeout(within):
-                    output, error = await process.communicate(given)
+                    output, error = await process.communicate()
             except TimeoutError:
                 return Answer(UNFINISHED, "", f"did not end within {within:.0f} s")
         return Answer(process.returncode or 0, output.decode(), error.decode())
@@ -63,19 +63,24 @@ class Program:
 
     @asynccontextmanager
     async def _started(
-        self, arguments: Sequence[str], *, merged: bool = False, feed: bool = False
+        self, arguments: Sequence[str], *, merged: bool = False
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            self.path,
-            *arguments,
-            stdin=pipe if feed else asyncio.subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=asyncio.subprocess.STDOUT if merged else pipe,
-            env={**os.environ, **dict(self.environment)},
-            umask=PRIVATE,
-            limit=2**20,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self.path,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=asyncio.subprocess.STDOUT if merged else pipe,
+                umask=PRIVATE,
+                limit=2**20,
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.path} cannot be run ({error.strerror}): it may be built for another"
+                " processor, or be no program at all"
+            ) from error
         try:
             yield process
         finally:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from sluice_talos.steps import Stage
-from talos_lab import QUICK, Lab
+from talos_examples import DATA
+from talos_lab import DISKS, QUICK, Lab
 
 MakeLab = Callable[..., Lab]
 
@@ -177,6 +178,29 @@ def test_reset_asks_for_the_name_and_the_cluster_can_be_made_again(make_lab: Mak
     assert_complete(lab)
 
 
+def test_a_disk_is_not_wiped_when_another_might_be_meant(make_lab: MakeLab) -> None:
+    """A disk was added since: only one of the two was ever the cluster's."""
+    lab = make_lab()
+    added = {"id": "vdc", "size": DATA, "transport": "virtio", "serial": "precious"}
+    nodes = lab.start({"disks": [*DISKS, added]})
+    lab.content["disks"].pop("data")
+    lab.bootstrap()
+    lab.content["disks"]["data"] = {"size": "> 64GB"}
+    done = lab.run("reset", "--wipe-data", typed="ingest\n")
+    assert done.returncode == 1
+    assert "disks.data fits several disks: /dev/vdb" in done.stderr
+    assert "Nothing on this node was wiped" in done.stderr
+    assert not nodes.records("/Reset")
+
+
+def test_there_is_nothing_to_reset_without_the_clusters_certificates(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    lab.start()
+    assert "holds no talosconfig" in lab.refusal("reset")
+    assert not lab.secrets.exists()
+    lab.bootstrap()
+
+
 def test_nobody_else_can_read_anything(make_lab: MakeLab) -> None:
     lab = make_lab()
     lab.start()
@@ -239,5 +263,7 @@ def test_another_talosctl_is_refused(make_lab: MakeLab, tmp_path: Path) -> None:
     other.chmod(0o755)
     lab.environment["PATH"] = f"{other.parent}:/usr/bin:/bin"
     assert "is version 1.14.1, 1.13 is needed" in lab.refusal()
+    other.write_bytes(b"\x7fELF of another machine")
+    assert f"{other} cannot be run (Exec format error)" in lab.refusal()
     other.unlink()
     assert "talosctl is not in the PATH: install talosctl 1.13" in lab.refusal()
