@@ -18,6 +18,7 @@ from sluice_api.errors import ConfigurationError
 from sluice_operator import handlers
 from sluice_operator import settings as operator_settings
 from sluice_operator.kube import Kubernetes
+from sluice_operator.leadership import Leadership, identity
 from sluice_operator.observe import Observer
 from sluice_operator.queue import WorkQueue
 from sluice_operator.reconcile import Reconciler
@@ -52,7 +53,9 @@ async def run(settings: OperatorSettings) -> None:
         await kubernetes.open()
         await kubernetes.require_access(settings.namespace)
         observer = Observer(kubernetes, settings, http)
-        queue = WorkQueue(Reconciler(kubernetes, observer, settings).reconcile)
+        reconciler = Reconciler(kubernetes, observer, settings)
+        leadership = Leadership(kubernetes, identity(), reconciler.reconcile)
+        queue = WorkQueue(leadership.look)
         ready = asyncio.Event()
         server = await _serve(settings.port, ready)
         try:
@@ -68,6 +71,7 @@ async def run(settings: OperatorSettings) -> None:
             )
         finally:
             await queue.close()
+            await leadership.close()
             await observer.close()
             await server.cleanup()
 

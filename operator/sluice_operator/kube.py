@@ -1,6 +1,7 @@
 """The Kubernetes API, as the operator needs it."""
 
 import base64
+import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -23,12 +24,18 @@ _VERSIONS: Final = {
     "Event": "v1",
     "Deployment": "apps/v1",
     "Job": "batch/v1",
+    "Lease": "coordination.k8s.io/v1",
     names.KIND: JOBS[0],
 }
 WATCHED: Final = (names.KIND, "Deployment", "Job")
+_LOG: Final = logging.getLogger(__name__)
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+
+
+class NamespaceGoneError(Exception):
+    """Nothing new can be made in a namespace: it is being deleted, or gone."""
 
 
 class Kubernetes:
@@ -102,6 +109,28 @@ class Kubernetes:
         )
         return _plain(found)
 
+    async def create(self, body: Object) -> None:
+        """Create an object. Raises ``NamespaceGoneError`` where its namespace is being deleted."""
+        namespace = body["metadata"]["namespace"]
+        try:
+            await self._client.create(
+                await self._kind(body["kind"]), body=body, namespace=namespace
+            )
+        except (ApiException, DynamicApiError) as error:
+            if error.status == _NOT_FOUND or "NamespaceTerminating" in str(error.body):
+                raise NamespaceGoneError from error
+            raise
+
+    async def replace(self, body: Object) -> None:
+        """Replace an object, if it is still of the ``resourceVersion`` that the body names."""
+        metadata = body["metadata"]
+        await self._client.replace(
+            await self._kind(body["kind"]),
+            body=body,
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+        )
+
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object, what it owns in the background; none there is well."""
         body = {"propagationPolicy": "Background"}
@@ -138,7 +167,7 @@ class Kubernetes:
                 raise
 
     async def event(self, job: Object, reason: str, message: str, *, warning: bool) -> None:
-        """Record an event about a job."""
+        """Record an event about a job: for people, so a failure is only logged."""
         metadata, now = job["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         involved = {key: metadata[key] for key in ("name", "namespace", "uid")}
         body = {
@@ -157,14 +186,18 @@ class Kubernetes:
             "count": 1,
             "source": {"component": "sluice-operator"},
         }
-        kind = await self._kind("Event")
-        await self._client.create(kind, body=body, namespace=metadata["namespace"])
+        try:
+            await self.create(body)
+        except (NamespaceGoneError, ApiException, DynamicApiError) as error:
+            _LOG.info("%s/%s: no event: %s", metadata["namespace"], metadata["name"], error)
 
 
 def decoded(secret: Object) -> dict[str, str]:
     """Return a Secret's data as text."""
     data = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode().strip() for key, value in data.items()}
+    return {
+        key: base64.b64decode(value).decode(errors="replace").strip() for key, value in data.items()
+    }
 
 
 def _plain(found: Any) -> Object:
