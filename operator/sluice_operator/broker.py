@@ -87,6 +87,7 @@ class Broker:
                     raise for_code(code)(name)
 
         if topics:
+            self._forget(topics)
             await self._ask(ask)
 
     async def delete_groups(self, groups: list[str]) -> None:
@@ -155,6 +156,16 @@ class Broker:
             self._consumer.assign([*known, *(place for place in places if place not in known)])
             self._consumer.pause(*self._consumer.assignment())
         return self._consumer
+
+    def _forget(self, topics: list[str]) -> None:
+        """Read topics no more: asking for its metadata may bring a deleted one back."""
+        if self._consumer is None:
+            return
+        known = self._consumer.assignment()
+        left = [place for place in known if place.topic not in topics]
+        if len(left) < len(known):
+            self._consumer.assign(left)
+            self._consumer.pause(*left)
 
     async def _ask(self, call: Any) -> Any:
         try:

@@ -25,9 +25,9 @@ _LOG: Final = logging.getLogger(__name__)
 async def stop_pods(kubernetes: Kubernetes, job: Job) -> bool:
     """Delete what runs for a job; return whether all of it has ended."""
     labels, space = f"{names.JOB_LABEL}={job.name.name}", job.name.namespace
-    for kind, components in (("Deployment", ("fetcher", "writer")), ("Job", ("migrate", "seed"))):
-        for component in components:
-            await kubernetes.delete(kind, space, job.name.resource(component))
+    for kind in ("Deployment", "Job"):
+        for found in await kubernetes.list_objects(kind, space, labels):
+            await kubernetes.delete(kind, space, found["metadata"]["name"])
     return not await kubernetes.list_objects("Pod", space, labels)
 
 

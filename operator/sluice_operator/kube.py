@@ -1,6 +1,7 @@
 """The Kubernetes API, as the operator needs it."""
 
 import base64
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 
 from sluice_api import names
-from sluice_api.errors import ConfigurationError
+from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_operator.observed import Object
 
 JOBS: Final = (f"{names.GROUP}/{names.VERSION}", names.KIND)
@@ -98,15 +99,23 @@ class Kubernetes:
         return list(_plain(found)["items"])
 
     async def apply(self, body: Object) -> Object:
-        """Apply an object by server-side apply; fields that others set against ours are taken."""
-        found = await self._client.server_side_apply(
-            await self._kind(body["kind"]),
-            body=body,
-            name=body["metadata"]["name"],
-            namespace=body["metadata"].get("namespace"),
-            field_manager=names.FIELD_MANAGER,
-            force_conflicts=True,
-        )
+        """Apply an object by server-side apply; fields that others set against ours are taken.
+
+        Raises ``DependencyError`` with the API server's words when it refuses the object.
+        """
+        kind, metadata = body["kind"], body["metadata"]
+        try:
+            found = await self._client.server_side_apply(
+                await self._kind(kind),
+                body=body,
+                name=metadata["name"],
+                namespace=metadata.get("namespace"),
+                field_manager=names.FIELD_MANAGER,
+                force_conflicts=True,
+            )
+        except (ApiException, DynamicApiError) as error:
+            message = f"{kind} {metadata['name']} is refused by the API server: {_said(error)}"
+            raise DependencyError("ObjectRefused", message) from error
         return _plain(found)
 
     async def create(self, body: Object) -> None:
@@ -190,6 +199,14 @@ class Kubernetes:
             await self.create(body)
         except (NamespaceGoneError, ApiException, DynamicApiError) as error:
             _LOG.info("%s/%s: no event: %s", metadata["namespace"], metadata["name"], error)
+
+
+def _said(error: Any) -> str:
+    """Return the API server's message, or what stands for it."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (ValueError, TypeError, KeyError):
+        return str(error.reason or error.status)
 
 
 def decoded(secret: Object) -> dict[str, str]:

@@ -25,7 +25,7 @@ from sluice_operator.observed import (
     TopicOffsets,
     Workers,
 )
-from sluice_operator.pods import pod_troubles
+from sluice_operator.pods import pod_troubles, refused_pods
 from sluice_operator.references import missing, references
 from sluice_operator.resources import DIGEST, RUN
 from sluice_operator.settings import OperatorSettings
@@ -193,7 +193,10 @@ class Observer:
             desired=found["spec"].get("replicas", 0),
             ready=found.get("status", {}).get("readyReplicas", 0),
             states=tuple(state for state in states if state is not None),
-            troubles=tuple(trouble for pod in mine for trouble in pod_troubles(pod)),
+            troubles=(
+                *refused_pods(found),
+                *(trouble for pod in mine for trouble in pod_troubles(pod)),
+            ),
         )
 
     async def _state(self, pod: Object) -> PodState | None:
@@ -240,6 +243,9 @@ def _task(tasks: Sequence[Object], pods: Sequence[Object], component: str) -> Ta
         digest=annotations.get(DIGEST),
         message=_last_words(mine) if progress is Progress.FAILED else "",
         ended_at=datetime.fromisoformat(at) if at else None,
+        troubles=tuple(trouble for pod in mine for trouble in pod_troubles(pod))
+        if progress is Progress.RUNNING
+        else (),
     )
 
 

@@ -48,6 +48,8 @@ class Task:
     message: str = ""
     """What its pod last said when it failed."""
     ended_at: datetime | None = None
+    troubles: tuple[Trouble, ...] = ()
+    """What keeps its pod from starting, as Kubernetes tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Workers:
     ready: int = 0
     states: tuple[PodState, ...] = ()
     troubles: tuple[Trouble, ...] = ()
-    """What keeps its pods from starting, as Kubernetes tells."""
+    """What keeps its pods from being made or from starting, as Kubernetes tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from sluice_api import names
 from sluice_operator import resources, sizing
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import Job, Object, Observation, Progress, Task
@@ -77,6 +78,23 @@ def plan(job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers:
     return Plan(tuple(found), tuple(delete), tuple(troubles))
 
 
+def foreign(job: Job, found: Object) -> bool:
+    """Whether an object of the name of one of ours is somebody else's."""
+    metadata = found["metadata"]
+    labelled = (metadata.get("labels") or {}).get(names.JOB_LABEL) == job.name.name
+    return not labelled and job.uid not in _owners(found)
+
+
+def left_over(job: Job, found: Object) -> bool:
+    """Whether an object is that of an earlier job of this name, and about to be deleted."""
+    owners = _owners(found)
+    return bool(owners) and job.uid not in owners
+
+
+def _owners(found: Object) -> list[str]:
+    return [owner["uid"] for owner in found["metadata"].get("ownerReferences") or ()]
+
+
 def _tasks(job: Job, seen: Observation, want: Wanted) -> list[tuple[str, Task, Object]]:
     found = [("migrate", seen.migrate, resources.migrate_job(job, want))]
     seed, run = resources.seed_job(job, want), job.status.run
@@ -122,7 +140,8 @@ def pod_troubles(seen: Observation) -> list[Trouble]:
         for process in state.processes
         if process.trouble is not None
     ]
-    found += [*seen.fetcher.troubles, *seen.writer.troubles]
+    for each in (seen.migrate, seen.seed, seen.fetcher, seen.writer):
+        found += each.troubles
     if seen.migrate.progress is Progress.FAILED:
         found.append(Trouble(reason="MigrationFailed", message=seen.migrate.message))
     if seen.seed.progress is Progress.FAILED:

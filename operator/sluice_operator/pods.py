@@ -1,4 +1,4 @@
-"""What keeps a pod from running, read from its status; pure."""
+"""What keeps pods from being made and from running, read from status; pure."""
 
 from typing import Any, Final
 
@@ -35,6 +35,16 @@ def pod_troubles(pod: Object) -> list[Trouble]:
             words = said[-1] if said else waiting.get("message", "it ends soon after its start")
             found.append(Trouble(reason=reason, message=f"pod {name}: {words}"[:1000]))
     return found
+
+
+def refused_pods(deployment: Object) -> list[Trouble]:
+    """Tell why no pod can be made, by a quota or a policy for instance, as its Deployment says."""
+    name = deployment["metadata"]["name"]
+    return [
+        Trouble(reason="PodsRefused", message=f"{name}: {condition.get('message', '')}"[:1000])
+        for condition in deployment.get("status", {}).get("conditions", ())
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+    ]
 
 
 def _crashes(container: Object, last: Object) -> bool:

@@ -29,6 +29,8 @@ ACTIVE: Final = 2.0
 """Seconds until the next look at a job that is at work."""
 IDLE: Final = 30.0
 """Seconds until the next look at a job that is completed or suspended."""
+MOUNTED: Final = frozenset({"ConfigMap", "Secret"})
+"""Kinds that the pods of a job mount."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -80,8 +82,8 @@ class Reconciler:
         want = plan.wanted(job, self._settings.worker_image)
         if want is not None and seen.partitions is not None and memory.fetchers and memory.writers:
             found = plan.plan(job, seen, want, memory.fetchers, memory.writers)
-            troubles += found.troubles
-            memory = await self._apply(job, seen, found, memory)
+            memory, refused = await self._apply(job, seen, found, memory)
+            troubles += [*found.troubles, *refused]
         self._memory[job.name] = memory
         if not finished:
             troubles = [*seen.troubles, *troubles, *plan.pod_troubles(seen)]
@@ -155,22 +157,51 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001  history must not stop a job
             _LOG.info("%s: sluice.runs was not written: %s", job.name, error)
 
-    async def _apply(self, job: Job, seen: Observation, found: plan.Plan, memory: Memory) -> Memory:
+    async def _apply(
+        self, job: Job, seen: Observation, found: plan.Plan, memory: Memory
+    ) -> tuple[Memory, list[Trouble]]:
         """Apply what differs from what we applied last, or was changed since."""
         for component in found.delete:
             name = job.name.resource(component)
             await self._kubernetes.delete("Job", job.name.namespace, name)
         before = {key: (digest, version) for key, digest, version in memory.applied}
-        applied = []
+        applied, troubles = [], []
         for body in found.apply:
             key = f"{body['kind']}/{body['metadata']['name']}"
             digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
             current = seen.existing.get(key)
             version = _version(current) if current else ""
             if before.get(key) != (digest, version):
-                version = _version(await self._kubernetes.apply(body))
+                try:
+                    made = await self._applied(job, body, current)
+                except DependencyError as error:
+                    troubles.append(Trouble(reason=error.reason, message=str(error)))
+                    made = None
+                if made is None and body["kind"] in MOUNTED:
+                    break  # pods would start without it, or with that of another
+                if made is None:
+                    continue
+                version = _version(made)
             applied.append((key, digest, version))
-        return replace(memory, applied=tuple(applied))
+        return replace(memory, applied=tuple(applied)), troubles
+
+    async def _applied(self, job: Job, body: Object, current: Object | None) -> Object | None:
+        """Apply an object; return None while that of an earlier job is still there.
+
+        Raises ``DependencyError`` when one of its name is somebody else's, or it is refused.
+        """
+        kind, name = body["kind"], body["metadata"]["name"]
+        if current is None:
+            current = await self._kubernetes.get(kind, job.name.namespace, name)
+        if current is not None and plan.foreign(job, current):
+            message = (
+                f"{kind} {job.name.namespace}/{name} exists and is not this job's: it is left as it"
+                " is. Rename it, or give the job another name"
+            )
+            raise DependencyError("ObjectExists", message)
+        if current is not None and plan.left_over(job, current):
+            return None
+        return await self._kubernetes.apply(body)
 
     async def _tell(self, before: Job, raw: Object, after: IngestionJobStatus) -> None:
         """Write the status if it changed, and an event for each change that people care about."""

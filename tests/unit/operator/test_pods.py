@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice_operator.pods import pod_troubles
+from sluice_operator.pods import pod_troubles, refused_pods
 
 SAID = "  \nTraceback\nsource.handler.function: nope cannot be imported\n"
 FAILED = {"terminated": {"exitCode": 78, "message": SAID}}
@@ -51,3 +51,13 @@ def test_a_pod_that_fits_no_node_is_told() -> None:
     condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/3 nodes"}
     found = pod_troubles({"metadata": {"name": "p"}, "status": {"conditions": [condition]}})
     assert found[0].message == "pod p: 0/3 nodes"
+
+
+def test_pods_that_a_quota_refuses_are_told() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
+    found = refused_pods({"metadata": {"name": "d"}, "status": {"conditions": [condition]}})
+    assert [(each.reason, each.message) for each in found] == [
+        ("PodsRefused", "d: exceeded quota: small")
+    ]
+    healed = condition | {"status": "False"}
+    assert not refused_pods({"metadata": {"name": "d"}, "status": {"conditions": [healed]}})
