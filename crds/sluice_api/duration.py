@@ -1,7 +1,7 @@
 """Durations as people write them in YAML: ``500ms``, ``10s``, ``1h30m``, ``7d``."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
@@ -18,7 +18,7 @@ class Duration(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> "Duration":
+    def __new__(cls, text: str) -> Self:
         """Check the text and keep it."""
         if not re.fullmatch(PATTERN, text):
             raise ValueError(f"must be a duration such as 500ms, 10s or 1h30m, found {text!r}")
@@ -47,3 +47,27 @@ class Duration(str):
             ),
         }
         return {"type": "string", "maxLength": 32, "x-kubernetes-validations": [rule]}
+
+
+class Span(Duration):
+    """A duration that is more than nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check the text and keep it."""
+        found = super().__new__(cls, text)
+        if not found.seconds:
+            raise ValueError(f"must be more than nothing, such as 10s, found {text!r}")
+        return found
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = super().__get_pydantic_json_schema__(schema, handler)
+        rule = {
+            "rule": "self.matches('[1-9]')",
+            "messageExpression": "'must be more than nothing, such as 10s, found \"' + self + '\"'",
+        }
+        return found | {"x-kubernetes-validations": [*found["x-kubernetes-validations"], rule]}

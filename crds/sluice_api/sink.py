@@ -77,12 +77,12 @@ class PostgresSink(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.mode != 'Upsert' || self.key.size() > 0",
+                "self.mode != 'Upsert' || (has(self.key) && self.key.size() > 0)",
                 "'must name at least one column when mode is Upsert'",
                 field=".key",
             ),
             rule(
-                "self.key.all(name, name in self.columns)",
+                "!has(self.key) || self.key.all(name, name in self.columns)",
                 "'each must be one of columns, not found there: %s'"
                 ".format([self.key.filter(name, !(name in self.columns))])",
                 field=".key",
@@ -98,9 +98,19 @@ class PostgresSink(Model):
                 field=".columns",
             ),
             rule(
+                "!self.table.startsWith('sluice.')",
+                "'must not be in the schema sluice, which Sluice keeps for itself, found \"'"
+                " + self.table + '\"'",
+                field=".table",
+            ),
+            rule(
                 "self.table == oldSelf.table && self.mode == oldSelf.mode"
-                " && self.key == oldSelf.key",
-                "'table, mode and key cannot change after creation: create another job'",
+                " && has(self.key) == has(oldSelf.key)"
+                " && (!has(self.key) || self.key == oldSelf.key)"
+                " && self.versionColumn == oldSelf.versionColumn"
+                " && self.recordIdColumn == oldSelf.recordIdColumn",
+                "'table, mode and key cannot change after creation, nor can versionColumn and"
+                " recordIdColumn: create another job'",
             ),
         )
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from sluice_api.duration import Duration
+from sluice_api.duration import Duration, Span
 from sluice_api.model import Model, rule, rules
 from sluice_api.references import SecretKeyReference, SecretReference
 
@@ -83,7 +83,7 @@ class Retry(Model):
     """How long an item waits between two attempts."""
     statuses: tuple[int, ...] = Field(default=(408, 425, 429, 500, 502, 503, 504), max_length=64)
     """HTTP statuses that are tried again; other errors of the client (4xx) are given up at once."""
-    deadline: Duration = Duration("10m")
+    deadline: Span = Span("10m")
     """How long an item may take: its attempts and the waits between them. What it waits for the
     rate limit, or because the API is down, does not count."""
 
@@ -97,7 +97,7 @@ class Adaptive(Model):
 
     floor: int = Field(default=10, ge=1, le=100)
     """The least share of the rate, in percent; 100 never lowers it."""
-    recovery: Duration = Duration("60s")
+    recovery: Span = Span("60s")
     """How long the rate takes to grow from nothing to the whole."""
 
 
@@ -106,7 +106,7 @@ class RateLimit(Model):
 
     requests: int = Field(ge=1, le=10_000_000)
     """How many requests may start in each period."""
-    per: Duration = Duration("1s")
+    per: Span = Span("1s")
     """The period."""
     burst: int = Field(default=1, ge=1, le=1_000_000)
     """How many requests may start at once after a pause."""
@@ -147,18 +147,34 @@ class Http(Model):
                 "self.url.matches('^https?://.+')",
                 "'must be an http:// or https:// URL, found \"' + self.url + '\"'",
                 field=".url",
-            )
+            ),
+            rule(
+                "!self.url.matches('^https?://.+')"
+                r" || self.url.matches('^[^{}\\s]*([{][^{}\\s]+[}][^{}\\s]*)+$')",
+                "'must hold the item in braces, such as {key}, and no spaces, found \"'"
+                " + self.url + '\"'",
+                field=".url",
+            ),
+            rule(
+                "!has(self.headers) || self.headers.all(name,"
+                " name.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')"
+                r" && !self.headers[name].matches('[\\r\\n]'))",
+                "'names must be words such as X-Api-Key, values a line each'",
+                field=".headers",
+            ),
         )
     )
 
     url: str = Field(min_length=1, max_length=2048)
     """The URL of one item: {key} stands for the item key, other names in braces for attributes of
     the item; each is percent-encoded."""
-    headers: dict[str, str] = Field(default_factory=dict, max_length=64)
+    headers: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=dict, max_length=64
+    )
     """Headers sent with every request."""
     headers_from: SecretReference | None = None
     """A Secret whose keys are header names and whose values are sent with every request."""
-    timeout: Duration = Duration("10s")
+    timeout: Span = Span("10s")
     """How long one attempt may take, from its start to the last byte of the answer."""
     records: str = Field(default="$", min_length=1, max_length=1024)
     """Where the records are in the JSON answer, as a JSONPath (RFC 9535); a match is a record."""
@@ -213,7 +229,7 @@ class Handler(Model):
         ),
     )
     """The asynchronous function, as module:function."""
-    timeout: Duration = Duration("60s")
+    timeout: Span = Span("60s")
     """How long one call may take."""
     max_item_bytes: int = Field(default=16 << 20, ge=1024, le=256 << 20)
     """Items whose records are longer than this together are given up."""

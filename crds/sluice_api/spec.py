@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
-from sluice_api.duration import Duration
+from sluice_api.duration import Duration, Span
 from sluice_api.model import Model, rule, rules
 from sluice_api.quantity import Quantity
 from sluice_api.references import SecretReference
@@ -137,7 +137,7 @@ class Writer(Model):
 class Scaling(Model):
     """How the number of pods follows the lag."""
 
-    catch_up: Duration = Duration("60s")
+    catch_up: Span = Span("60s")
     """How soon a backlog should be gone."""
     lag_per_replica: int | None = Field(default=None, ge=1)
     """The lag one pod is started for; computed from the observed rate and catchUp unless given."""
@@ -169,6 +169,17 @@ class DeletionPolicy(StrEnum):
 
 class IngestionJobSpec(Model):
     """What an IngestionJob should do."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(  # the rule of the field itself sees a change, not a field that comes or goes
+                "(has(self.connections) && has(self.connections.kafka))"
+                " == (has(oldSelf.connections) && has(oldSelf.connections.kafka))",
+                "'the broker of a job cannot change after creation'",
+                field=".connections.kafka",
+            )
+        )
+    )
 
     source: Source
     """Where items come from, and how each becomes records."""

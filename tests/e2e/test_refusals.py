@@ -55,6 +55,36 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         ' "text", "boolean"',
     ),
     (
+        {"spec": {"sink": {"postgres": {"key": None}}}},
+        "spec.sink.postgres.key: Invalid value: must name at least one column when mode is Upsert",
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"table": "sluice.offsets"}}}},
+        "spec.sink.postgres.table: Invalid value: must not be in the schema sluice, which Sluice"
+        ' keeps for itself, found "sluice.offsets"',
+    ),
+    *(
+        (
+            {"spec": {"source": {"http": {"url": f"https://example.com/{rest}"}}}},
+            "spec.source.http.url: Invalid value: must hold the item in braces, such as {key},"
+            f' and no spaces, found "https://example.com/{rest}"',
+        )
+        for rest in ("cities", "{key", "{}", "a b/{key}")
+    ),
+    (
+        {"spec": {"source": {"http": {"headers": {"Two Words": "x"}}}}},
+        "spec.source.http.headers: Invalid value: names must be words such as X-Api-Key",
+    ),
+    (
+        {"spec": {"source": {"http": {"headers": {"X-One": "a\nb"}}}}},
+        "spec.source.http.headers: Invalid value: names must be words such as X-Api-Key",
+    ),
+    (
+        {"spec": {"source": {"http": {"timeout": "0s"}}}},
+        'spec.source.http.timeout: Invalid value: "0s": must be more than nothing, such as 10s,'
+        ' found "0s"',
+    ),
+    (
         {"spec": {"batch": {"minSize": 100, "maxSize": 10}}},
         "spec.batch.minSize: Invalid value: must not be above maxSize (10), found 100",
     ),
@@ -83,7 +113,15 @@ FIXED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"sink": {"postgres": {"table": "public.t"}}},
-        "table, mode and key cannot change after creation: create another job",
+        "table, mode and key cannot change after creation",
+    ),
+    (
+        {"sink": {"postgres": {"versionColumn": "newer"}}},
+        "nor can versionColumn and recordIdColumn: create another job",
+    ),
+    (
+        {"connections": {"kafka": {"name": "other"}}},
+        "spec.connections.kafka: Invalid value: the broker of a job cannot change after creation",
     ),
     (
         {"source": {"items": {"configMap": {"name": "others"}}}},
@@ -122,6 +160,15 @@ def test_the_examples_are_admitted_and_explained(where: Target) -> None:
     dry_run(where, job())
     found = where.kubectl("explain", "ingestionjob.spec.fetcher.concurrency")
     assert "Requests in flight in each process." in found
+
+
+def test_a_job_that_appends_needs_no_key_and_can_be_changed(where: Target) -> None:
+    change = {"sink": {"postgres": {"mode": "Append", "key": None}}, "suspend": True}
+    manifest = merged(job(), {"metadata": {"name": "appends"}, "spec": change})
+    namespace = f"--namespace={where.jobs}"
+    where.kubectl("apply", "--filename=-", namespace, stdin=json.dumps(manifest))
+    dry_run(where, merged(manifest, {"spec": {"batch": {"timeout": "3s"}}}))
+    where.kubectl("delete", "ingestionjob", "appends", namespace, "--timeout=60s")
 
 
 def dry_run(where: Target, manifest: dict[str, Any]) -> None:
