@@ -1,13 +1,14 @@
-"""An HTTP API that costs its clients nothing but the wait: one fixed answer after a delay."""
+"""An HTTP API that costs its clients nothing but the wait, and remembers when it was asked."""
 
 import asyncio
 import multiprocessing
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.sharedctypes import Synchronized
-from typing import Final, cast
+from multiprocessing.sharedctypes import Synchronized, SynchronizedArray
+from typing import Final, Self, cast
 
 import uvloop
 
@@ -20,7 +21,29 @@ _ANSWER: Final = (
     % (len(RECORD), RECORD)
 )
 _END: Final = b"\r\n\r\n"
+REMEMBERED: Final = 1 << 20
+"""Requests whose time is remembered."""
 _spawn = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the serving process tells the others."""
+
+    served: "Synchronized[int]"
+    asked: "Synchronized[int]"
+    times: "SynchronizedArray[float]"
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Make one, in shared memory."""
+        served, asked = (_spawn.Value("Q", 0, lock=False) for _ in range(2))
+        return cls(served, asked, _spawn.Array("d", REMEMBERED, lock=False))
+
+    def note(self) -> None:
+        """Note a request that came now."""
+        self.times[self.asked.value % REMEMBERED] = time.monotonic()
+        self.asked.value += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +51,27 @@ class Api:
     """The API as others see it."""
 
     port: int
-    _served: "Synchronized[int]"
+    _log: Log
 
     @property
     def served(self) -> int:
         """Answers given so far: what clients are judged by."""
-        return self._served.value
+        return self._log.served.value
+
+    @property
+    def asked(self) -> list[float]:
+        """When each request came, monotonic seconds, the first first."""
+        return self._log.times[: min(self._log.asked.value, REMEMBERED)]
+
+
+def busiest(times: Sequence[float], seconds: float) -> int:
+    """Return the most of the times, in order, that fall into one window, wherever it begins."""
+    first, most = 0, 0
+    for last, at in enumerate(times):
+        while times[first] <= at - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 @contextmanager
@@ -41,19 +79,19 @@ def api(delay: float) -> Iterator[Api]:
     """Serve on a loopback port, in a process of its own; each answer comes ``delay`` s late."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
         port = listening.getsockname()[1]
-        served: Synchronized[int] = _spawn.Value("Q", 0, lock=False)
-        process = _spawn.Process(target=_serve, args=(listening, served, delay), daemon=True)
+        log = Log.empty()
+        process = _spawn.Process(target=_serve, args=(listening, log, delay), daemon=True)
         process.start()
     try:
-        yield Api(port, served)
+        yield Api(port, log)
     finally:
         process.terminate()
         process.join()
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, served: "Synchronized[int]", delay: float) -> None:
-        self._served = served
+    def __init__(self, log: Log, delay: float) -> None:
+        self._log = log
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -67,18 +105,19 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Clients send one small request at a time: it arrives whole.
         if data.endswith(_END):
+            self._log.note()
             self._loop.call_later(self._delay, self._answer)
 
     def _answer(self) -> None:
         if self._transport is not None:
-            self._served.value += 1
+            self._log.served.value += 1
             self._transport.write(_ANSWER)
 
 
-def _serve(listening: socket.socket, served: "Synchronized[int]", delay: float) -> None:
+def _serve(listening: socket.socket, log: Log, delay: float) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(served, delay), sock=listening)
+        server = await loop.create_server(lambda: _Connection(log, delay), sock=listening)
         await server.serve_forever()
 
     uvloop.run(run())

@@ -109,7 +109,8 @@ class RateLimit(Model):
     per: Span = Span("1s")
     """The period."""
     burst: int = Field(default=1, ge=1, le=1_000_000)
-    """How many requests may start at once after a pause."""
+    """How many requests may start beyond the even pace: half of them at once after a pause, the
+    other half where some start late."""
     adaptive: Adaptive = Adaptive()
     """What happens when the API answers 429 (Too Many Requests) all the same."""
     shared: str | None = Field(default=None, min_length=1, max_length=63)

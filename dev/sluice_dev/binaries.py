@@ -30,6 +30,11 @@ def proxies(progress: Progress) -> Path:
     return _unpacked("proxies", "proxies", progress)
 
 
+def servers(progress: Progress) -> Path:
+    """Return a folder that holds the servers that tests stop and start themselves, unpacked."""
+    return _unpacked("servers", "servers", progress)
+
+
 def _unpacked(name: str, key: str, progress: Progress) -> Path:
     packages = versions()["debian"][key]
     require("apt-get", "the local cluster's parts come from Debian's packages")

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import Final
 
-from sluice_dev.binaries import proxies
+from sluice_dev.binaries import proxies, servers
 from sluice_dev.errors import ClusterError
 from sluice_dev.install import install
 from sluice_dev.progress import Progress
@@ -36,13 +36,16 @@ def main(cluster: str) -> int:
     try:
         where = target(cluster, NAMESPACE, progress)
         install(where, progress)
-        servers = proxies(progress)
+        programs = {
+            "SLUICE_TEST_PROXIES": str(proxies(progress)),
+            "SLUICE_TEST_SERVERS": str(servers(progress)),
+        }
     except ClusterError as error:
         print(f"the tests cannot start: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    for name, value in (variables(cluster, where) | {"SLUICE_TEST_PROXIES": str(servers)}).items():
+    for name, value in (variables(cluster, where) | programs).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

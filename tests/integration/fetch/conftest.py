@@ -39,9 +39,9 @@ async def make_world(
     server: Server,
     tmp_path: Path,
 ) -> MakeWorld:
-    async def make(**changes: Any) -> World:
+    async def make(*, partitions: int = PARTITIONS, **changes: Any) -> World:
         topics = {
-            suffix: Topic(name=await make_topic(suffix, PARTITIONS), generation=GENERATION)
+            suffix: Topic(name=await make_topic(suffix, partitions), generation=GENERATION)
             for suffix in ("items", "records", "dead")
         }
         content: dict[str, Any] = {
@@ -67,6 +67,6 @@ async def make_world(
             "redis/url": redis_url,
         }
         write_folder(tmp_path, files)
-        return World(kafka, job, redis_url, tmp_path, settings)
+        return World(kafka, job, redis_url, tmp_path, settings, partitions)
 
     return make

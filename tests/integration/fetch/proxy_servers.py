@@ -63,7 +63,7 @@ def microsocks() -> ProxyServer:
 def _started(scheme: str, port: int, command: list[Any]) -> ProxyServer:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 10
-    while not _listens(port):
+    while not listens(port):
         assert process.poll() is None, f"{command[0]} ended"
         assert time.monotonic() < deadline, f"{command[0]} does not listen"
         time.sleep(0.02)
@@ -79,7 +79,7 @@ def running(*servers: ProxyServer) -> Any:
             server.stop()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     return any(local == port for local, _ in _sockets(LISTEN))
 
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -26,7 +25,7 @@ from integration.fetch.proxy_servers import (
     tinyproxy,
     watching,
 )
-from integration.fetch.world import MakeWorld, World, fetcher, keys, numbers
+from integration.fetch.world import MakeWorld, World, fetched, fetcher, keys, numbers, told
 from integration.processes import free_port, kill, pod, write_folder
 from sluice_api.source import Http, Proxies, Retry
 from sluice_workers.fetch.permits import LEASE
@@ -113,25 +112,6 @@ async def test_a_changed_list_is_followed_and_no_secret_is_told(
     for text in (*seen, log):
         assert PASSWORD not in text
         assert QUOTED not in text
-
-
-async def fetched(port: int, path: str) -> str:
-    url = f"http://127.0.0.1:{port}{path}"
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return await answer.text()
-
-
-async def told(port: int, reason: str) -> str:
-    """Wait until the pod tells of a trouble."""
-    async with asyncio.timeout(40):
-        while True:
-            try:
-                state = await fetched(port, "/state")
-            except aiohttp.ClientError:
-                state = ""
-            if reason in state:
-                return state
-            await asyncio.sleep(0.2)
 
 
 @pytest.fixture

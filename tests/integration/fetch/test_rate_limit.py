@@ -10,13 +10,16 @@ from redis.asyncio import Redis
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
 from sluice_api.source import RateLimit
-from sluice_workers.fetch.rate_limit import TokenBucket
+from sluice_workers.fetch.rate_limit import AHEAD, Terms, TokenBucket
 from sluice_workers.runtime.cancel import cancel
 
 PROCESSES = 8
 RATE = 400
 BURST = 10
 JITTER = 1.02
+LATE = Terms.of(RateLimit(requests=RATE, burst=BURST)).late
+"""Seconds that a token may be late: they count in windows shorter than the period."""
+said: list[str] = []
 Make = Callable[..., list[TokenBucket]]
 
 
@@ -28,7 +31,9 @@ async def make(redis_url: str, job: JobName) -> AsyncIterator[Make]:
         content = {"requests": RATE, "per": "1s", "burst": BURST} | changes
         limit = RateLimit.model_validate(content)
         clients.extend(Redis.from_url(redis_url) for _ in range(PROCESSES))
-        return [TokenBucket(client, job, limit) for client in clients[-PROCESSES:]]
+        said.clear()
+        say = lambda reason, _: said.append(reason)  # noqa: E731
+        return [TokenBucket(client, job, limit, say) for client in clients[-PROCESSES:]]
 
     yield buckets
     for client in clients:
@@ -63,7 +68,7 @@ def busiest(times: list[float], seconds: float) -> int:
 @pytest.mark.parametrize("window", [0.1, 0.5, 1.0, 2.0])
 async def test_no_window_holds_more_than_the_limit_and_the_burst(make: Make, window: float) -> None:
     times = await use(make(), 3 + window)
-    assert busiest(sorted(times), window) <= (RATE * window + BURST) * JITTER
+    assert busiest(sorted(times), window) <= (RATE * window + BURST) * JITTER + RATE * LATE
     assert len(times) > RATE, "and it is used at all"
 
 
@@ -93,14 +98,34 @@ async def test_a_rest_holds_for_all(make: Make) -> None:
     buckets = make()
     await use(buckets, 0.3)
     await buckets[0].slow_down(rest=1.0, lower=False)
-    leased = PROCESSES * RATE // 20
+    leased = AHEAD * RATE + PROCESSES
     assert len(await use(buckets, 0.9)) <= leased, "only what was leased before"
-    assert len(await use(buckets, 1.0)) > 0.5 * RATE
+    times = await use(buckets, 1.0)
+    assert len(times) > 0.5 * RATE
+    assert busiest(times, 0.1) <= RATE * (0.1 + LATE) + 1, "it ends without a burst"
+
+
+async def test_a_bucket_that_lost_its_state_begins_empty_and_as_slow_as_it_was(
+    make: Make, redis_url: str, job: JobName
+) -> None:
+    buckets = make(adaptive={"floor": 10, "recovery": "60s"})
+    await use(buckets, 0.3)
+    for _ in range(3):
+        await buckets[0].slow_down(rest=0, lower=True)
+        await asyncio.sleep(1.1)
+    before = len(await use(buckets, 1.0))
+    client = Redis.from_url(redis_url)
+    await client.delete(job.redis_key("bucket"))
+    await client.aclose()
+    after = await use(buckets, 1.0)
+    assert said == ["RateLimitForgotten"]
+    assert len(after) <= before * 1.1 + BURST
+    assert busiest(after, 0.1) <= RATE * 0.5 * (0.1 + LATE) + 1
 
 
 async def test_without_redis_nothing_starts_and_the_message_says_so(job: JobName) -> None:
     client = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=1)
     limit = RateLimit.model_validate({"requests": 1, "per": "1s"})
     with pytest.raises(DependencyError, match="nothing is sent without it"):
-        await TokenBucket(client, job, limit).acquire()
+        await TokenBucket(client, job, limit, lambda *_: None).acquire()
     await client.aclose()

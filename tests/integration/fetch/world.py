@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
@@ -61,6 +62,7 @@ class World:
     redis_url: str
     folder: Path
     settings: FetcherSettings
+    partitions: int = PARTITIONS
 
     async def seed(self, *keys: str) -> int:
         items = Items.model_validate({"configMap": {"name": "ids"}})
@@ -82,7 +84,7 @@ class World:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)
         await consumer.start()
         try:
-            places = [TopicPartition(topic.name, number) for number in range(PARTITIONS)]
+            places = [TopicPartition(topic.name, number) for number in range(self.partitions)]
             consumer.assign(places)
             await consumer.seek_to_beginning(*places)
             ends = await consumer.end_offsets(places)
@@ -102,7 +104,7 @@ class World:
         )
         await consumer.start()
         try:
-            places = [TopicPartition(self.settings.items.name, p) for p in range(PARTITIONS)]
+            places = [TopicPartition(self.settings.items.name, p) for p in range(self.partitions)]
             return sum([await consumer.committed(place) or 0 for place in places])
         finally:
             await consumer.stop()
@@ -137,3 +139,22 @@ def keys(messages: list[Any]) -> Counter[str]:
 
 def parsed(message: Any) -> wire.DeadItem:
     return wire.DeadItem.model_validate_json(message.value)
+
+
+async def fetched(port: int, path: str) -> str:
+    url = f"http://127.0.0.1:{port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.text()
+
+
+async def told(port: int, reason: str) -> str:
+    """Wait until the pod tells of a trouble."""
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                state = await fetched(port, "/state")
+            except aiohttp.ClientError:
+                state = ""
+            if reason in state:
+                return state
+            await asyncio.sleep(0.2)

@@ -130,7 +130,9 @@ class Fetcher:
 
     def _limit(self, redis: Redis) -> Limiter:
         limit = self._settings.rate_limit
-        return TokenBucket(redis, self._settings.job, limit) if limit else Unlimited()
+        if limit is None:
+            return Unlimited()
+        return TokenBucket(redis, self._settings.job, limit, self._troubles.say)
 
     async def _start(self, consumer: Any) -> bool:
         """Start the clients of the broker; return False when told to stop before it answers."""
@@ -187,6 +189,7 @@ class Fetcher:
         """Ask for one item after the other."""
         while True:
             waiting = await self._backlog.get()
+            await self._rest()  # before the way is taken: a rest holds no connection
             route = await self._routes.take(waiting.item.key)
             started, failure = time.monotonic(), None
             try:
@@ -247,6 +250,11 @@ class Fetcher:
             await self._limiter.slow_down(rest=rest, lower=lower)
         except DependencyError as error:
             self._troubles.say(error.reason, str(error))
+
+    async def _rest(self) -> None:
+        """Wait while the rate limit rests."""
+        while rest := self._limiter.rest(time.monotonic()):
+            await asyncio.sleep(min(rest, PAUSE))
 
     async def _permission(self) -> None:
         """Wait until a request may start; while Redis does not tell, none may."""

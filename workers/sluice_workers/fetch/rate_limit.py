@@ -2,18 +2,22 @@
 
 Tokens are taken in small leases, so that Redis is asked far less than once per request. A lease may
 reach a little into the future: each of its tokens has a moment of its own, before which it is not
-used, so that many processes together keep the pace of one. A process without tokens sends nothing,
-and what it has not used of a lease when that expires is lost.
+used, so that many processes together keep the pace of one. A token that is late lapses: what many
+processes hold can then not be used at once on top of the burst, which gives a part of itself for
+what is late. A process without tokens sends nothing.
 
 An answer 429 multiplies the rate by ``BACK_OFF``, at the most once a second; from there it grows
-evenly, and is whole after ``recovery``. A cooldown that the API asked for rests the whole bucket.
+evenly, and is whole after ``recovery``. A cooldown that the API asked for rests the whole bucket,
+which then begins empty.
 """
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,17 +26,25 @@ from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
 from sluice_api.source import RateLimit
 
-LEASE: Final = 0.5
-"""Seconds for which a token may be used from its moment on."""
-AHEAD: Final = 0.05
+AHEAD: Final = 0.2
 """Seconds' worth of tokens that may be reserved ahead, and that one lease takes at the most."""
+LATEST: Final = 0.5
+"""Seconds after its moment at which a token lapses in any case."""
+JITTER: Final = 0.01
+"""The part of a period by which every token may be late."""
 BACK_OFF: Final = 0.7
 """What is left of the rate after a 429."""
+REMEMBERED: Final = 30.0
+"""Seconds after a lease within which a bucket without state has lost it, rather than expired."""
 _SCRIPTS: Final = files("sluice_workers.fetch")
+Say = Callable[[str, str], None]
 
 
 class Limiter(Protocol):
     """Lets requests start."""
+
+    def rest(self, now: float) -> float:
+        """Return the seconds, as far as is known, for which nothing may start."""
 
     async def acquire(self) -> None:
         """Return when one request may start. Raises ``DependencyError``; then none may."""
@@ -47,9 +59,13 @@ class Unlimited:
     def __init__(self) -> None:
         self._until = 0.0
 
+    def rest(self, now: float) -> float:
+        """Return the seconds left of the rest."""
+        return max(0.0, self._until - now)
+
     async def acquire(self) -> None:
         """Return at once, or after the rest."""
-        while (rest := self._until - time.monotonic()) > 0:
+        while rest := self.rest(time.monotonic()):
             await asyncio.sleep(rest)
 
     async def slow_down(self, *, rest: float, lower: bool) -> None:  # noqa: ARG002  no rate to lower
@@ -57,26 +73,60 @@ class Unlimited:
         self._until = max(self._until, time.monotonic() + rest)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a limit means for its bucket.
+
+    No window as long as the period or longer, wherever it begins, sees more tokens used than the
+    rate gives in it, the burst, and ``JITTER`` of the limit.
+    """
+
+    rate: float
+    """Tokens a second."""
+    capacity: float
+    """Tokens that the bucket holds."""
+    late: float
+    """Seconds after its moment at which a token lapses."""
+    ahead: float
+    """Tokens that may be reserved before they are there."""
+
+    @classmethod
+    def of(cls, limit: RateLimit) -> Self:
+        """Divide the burst: up to half of it is for what is late, the bucket holds the rest."""
+        rate = limit.requests / limit.per.seconds
+        jitter = min(LATEST, JITTER * limit.per.seconds)
+        kept = min(limit.burst / 2, rate * (LATEST - jitter))
+        return cls(rate, limit.burst - kept, jitter + kept / rate, max(1.0, rate * AHEAD))
+
+
 class TokenBucket:
     """One process's view of a bucket; calls are served in the order in which they came."""
 
-    def __init__(self, redis: Redis, job: JobName, limit: RateLimit) -> None:
+    def __init__(self, redis: Redis, job: JobName, limit: RateLimit, say: Say) -> None:
+        """``say`` is told reason and message when the bucket has lost its state."""
         self._take = redis.register_script(_SCRIPTS.joinpath("rate_limit.lua").read_text())
         self._slow = redis.register_script(_SCRIPTS.joinpath("slow_down.lua").read_text())
-        self._rate = limit.requests / limit.per.seconds
-        self._burst = limit.burst
+        self._terms = Terms.of(limit)
         self._least = limit.adaptive.floor / 100
         self._recovery = max(0.001, limit.adaptive.recovery.seconds)
         self._key = (
             f"sluice:{{shared/{limit.shared}}}:bucket" if limit.shared else job.redis_key("bucket")
         )
-        self._ahead = max(1.0, self._rate * AHEAD)
+        self._say = say
         self._moments: deque[float] = deque()
         """When each token of the lease may be used, monotonic seconds."""
         self._appetite = 1
-        self._leased_at = 0.0
+        self._asked_at = float("-inf")
+        self._share = 1.0
+        """What was left of the rate when Redis was asked."""
+        self._until = 0.0
+        """When the bucket's rest is over, as far as is known."""
         self._waiting = 0
         self._turn = asyncio.Lock()
+
+    def rest(self, now: float) -> float:
+        """Return the seconds, as far as is known, for which the bucket rests."""
+        return max(0.0, self._until - now)
 
     async def acquire(self) -> None:
         """Take one token, waiting for it if need be."""
@@ -89,38 +139,57 @@ class TokenBucket:
 
     async def slow_down(self, *, rest: float, lower: bool) -> None:
         """Rest the bucket and lower its rate, for all that use it."""
-        self._moments.clear()
+        self._rest(rest)
         arguments = [BACK_OFF if lower else 1, self._least, self._recovery, int(rest * 1000)]
         await self._ask(self._slow, arguments)
+
+    def _rest(self, seconds: float) -> None:
+        self._moments.clear()
+        self._until = max(self._until, time.monotonic() + seconds)
 
     async def _token(self) -> None:
         while True:
             while self._moments:
-                moment = self._moments.popleft()
-                early = moment - time.monotonic()
+                early = self._moments[0] - time.monotonic()
                 if early > 0:
                     await asyncio.sleep(early)
-                if early > -LEASE:
+                    continue  # the lease may have ended meanwhile
+                self._moments.popleft()
+                if early > -self._terms.late:
                     return
             await self._lease()
 
     async def _lease(self) -> None:
         """Take as many tokens as are waited for, or as were used up quickly before."""
-        now = time.monotonic()
-        quick = now - self._leased_at < AHEAD
-        self._appetite = self._appetite * 2 if quick else max(1, self._appetite // 2)
-        self._leased_at = now
-        most = max(1, int(self._rate * AHEAD))
-        self._appetite = min(self._appetite, most)
-        wanted = min(max(self._waiting, self._appetite), most)
-        arguments = [self._rate, self._burst, wanted, self._ahead, self._recovery]
-        granted, held, rate, wait = await self._ask(self._take, arguments)
-        if not granted:
-            await asyncio.sleep(int(wait) / 1000)
-            return
-        begin = time.monotonic()
+        if rest := self.rest(time.monotonic()):
+            await asyncio.sleep(rest)
+        terms, now = self._terms, time.monotonic()
+        arguments = [
+            *(terms.rate, terms.capacity, self._wanted(now), terms.ahead, self._recovery),
+            self._remembered(now),
+        ]
+        answer = await self._ask(self._take, arguments)
+        granted, held, share, wait, rest_left, fresh = map(float, answer)
+        if fresh and now - self._asked_at < REMEMBERED:
+            self._say("RateLimitForgotten", "Redis lost the rate limit's bucket: it begins empty")
+        self._asked_at, self._share, begin = now, share, time.monotonic()
+        if rest_left:
+            self._rest(rest_left / 1000)
+        elif not granted:
+            # What comes meanwhile can be reserved afterwards: to ask at once would gain nothing.
+            await asyncio.sleep(max(wait / 1000, AHEAD / 2))
         for number in range(1, int(granted) + 1):
-            self._moments.append(begin + max(0.0, number - float(held)) / float(rate))
+            self._moments.append(begin + max(0.0, number - held) / (terms.rate * share))
+
+    def _wanted(self, now: float) -> int:
+        quick = now - self._asked_at < AHEAD / 2
+        most = max(1, int(self._terms.rate * AHEAD))
+        self._appetite = min(self._appetite * 2 if quick else max(1, self._appetite // 2), most)
+        return min(max(self._waiting, self._appetite), most)
+
+    def _remembered(self, now: float) -> float:
+        """Return the share of the rate that Redis would tell if it had not lost it."""
+        return min(1.0, self._share + max(0.0, now - self._asked_at) / self._recovery)
 
     async def _ask(self, script: Any, arguments: list[float]) -> Any:
         try:
