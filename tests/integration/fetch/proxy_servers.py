@@ -1,4 +1,4 @@
-"""Debian's tinyproxy (HTTP, CONNECT) and microsocks (SOCKS5) on loopback, and who is connected."""
+"""Debian's tinyproxy (HTTP, CONNECT), stunnel (TLS before it), microsocks (SOCKS5), on loopback."""
 
 import asyncio
 import os
@@ -33,6 +33,8 @@ class ProxyServer:
     scheme: str
     port: int
     process: Any
+    behind: "ProxyServer | None" = None
+    """Where it passes everything on to."""
 
     @property
     def url(self) -> str:
@@ -41,6 +43,8 @@ class ProxyServer:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+        if self.behind is not None:
+            self.behind.stop()
 
 
 def tinyproxy(folder: Path) -> ProxyServer:
@@ -54,6 +58,19 @@ def tinyproxy(folder: Path) -> ProxyServer:
     return _started("http", port, command)
 
 
+def tinyproxy_by_tls(folder: Path) -> ProxyServer:
+    """A proxy that is spoken to by HTTPS, with ``certificate.pem`` of the folder."""
+    port, behind = free_port(), tinyproxy(folder)
+    settings = folder / f"stunnel-{port}.conf"
+    settings.write_text(
+        f"foreground = yes\npid =\ndebug = err\n[proxy]\naccept = 127.0.0.1:{port}\n"
+        f"connect = 127.0.0.1:{behind.port}\ncert = {folder / 'certificate.pem'}\n"
+    )
+    started = _started("https", port, [program("stunnel4"), settings])
+    started.behind = behind
+    return started
+
+
 def microsocks() -> ProxyServer:
     port = free_port()
     command = ["-i", "127.0.0.1", "-p", str(port), "-u", USER, "-P", PASSWORD]
@@ -61,7 +78,13 @@ def microsocks() -> ProxyServer:
 
 
 def _started(scheme: str, port: int, command: list[Any]) -> ProxyServer:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    libraries = program("").parent / "lib" / "x86_64-linux-gnu"
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
+    )
     deadline = time.monotonic() + 10
     while not listens(port):
         assert process.poll() is None, f"{command[0]} ended"

@@ -23,6 +23,7 @@ from integration.fetch.proxy_servers import (
     microsocks,
     running,
     tinyproxy,
+    tinyproxy_by_tls,
     watching,
 )
 from integration.fetch.world import MakeWorld, World, fetched, fetcher, keys, numbers, told
@@ -163,7 +164,10 @@ def self_signed(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("make_proxy", [tinyproxy, lambda _: microsocks()], ids=["http", "socks5"])
+PROXIES = {"http": tinyproxy, "https": tinyproxy_by_tls, "socks5": lambda _: microsocks()}
+
+
+@pytest.mark.parametrize("make_proxy", PROXIES.values(), ids=PROXIES)
 async def test_https_goes_through_a_tunnel(
     make_world: MakeWorld,
     secure_server: tuple[int, Counter[str]],
@@ -182,3 +186,22 @@ async def test_https_goes_through_a_tunnel(
             await world.wait_committed(200)
     assert list(watch.most.values()) == [4]
     assert asked == Counter(numbers(200))
+
+
+@pytest.mark.usefixtures("secure_server")
+async def test_a_proxy_that_is_spoken_to_by_https(
+    make_world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make_world(proxies=proxies(), retry=ONCE)
+    await world.seed(*numbers(200))
+    with running(tinyproxy_by_tls(tmp_path)) as servers:
+        listed(world, *servers)
+        port = free_port()
+        async with pod("fetch", world.folder, port=port):
+            assert "CERTIFICATE_VERIFY_FAILED" in await told(port, "ProxiesFailing")
+        assert await world.committed() == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        async with watching(*servers) as watch, fetcher(world):
+            await world.wait_committed(200)
+    assert list(watch.most.values()) == [4]
+    assert await world.failed() == set()

@@ -131,6 +131,19 @@ class _SocksConnector(ProxyConnector):
         return transport, protocol
 
 
+class _ProxyConnector(aiohttp.TCPConnector):
+    """Connections through HTTP proxies: what is wrong with a proxy's certificate is the proxy's."""
+
+    async def _create_direct_connection(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._create_direct_connection(*args, **options)
+        except aiohttp.ClientConnectorCertificateError as error:
+            kind = options.get("client_error")
+            if kind is not aiohttp.ClientProxyConnectionError:
+                raise
+            raise kind(error._conn_key, error) from error  # noqa: SLF001
+
+
 def open_session(
     limit: int,
     headers: Mapping[str, str],
@@ -170,7 +183,7 @@ def _connector(limit: int, proxy: Proxy | None, tally: Tally | None) -> aiohttp.
     if tally is not None:
         # Racing two addresses would open two connections for one request.
         options |= {"socket_factory": tally.socket, "happy_eyeballs_delay": None}
-    return aiohttp.TCPConnector(**options)
+    return (aiohttp.TCPConnector if proxy is None else _ProxyConnector)(**options)
 
 
 def lacks_permit(error: BaseException) -> bool:
