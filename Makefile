@@ -12,10 +12,10 @@ export SLUICE_CACHE PYTHON
 export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations talos dev benchmarks))
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: help venv python generate lint unit test demo down bench-fetcher
+.PHONY: help venv python generate lint unit test demo down bench-fetcher bench-rate-limit bench-rebalance
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 demo: venv ## run the main job on real parts, from nothing
 	@$(PYTHON) -m sluice_dev.demo
@@ -25,6 +25,12 @@ test: venv ## set everything up, pass all checks and tests, clean up
 
 bench-fetcher: venv ## requests a second of the fetcher beside plain httpx and raw aiohttp
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.fetcher
+
+bench-rate-limit: venv ## how much of a rate limit is used, and what one costs that is far away
+	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.rate_limit
+
+bench-rebalance: venv ## how long items wait while fetchers come, go and die
+	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.rebalance
 
 down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
 	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi

@@ -1,4 +1,4 @@
-"""An HTTP API that costs its clients nothing but the wait, and remembers when it was asked."""
+"""An HTTP API that costs its clients nothing but the wait, and remembers what it was asked."""
 
 import asyncio
 import multiprocessing
@@ -20,6 +20,8 @@ _ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
     % (len(RECORD), RECORD)
 )
+_PATH: Final = b"GET /"
+"""What a request begins with; the item's number follows."""
 _END: Final = b"\r\n\r\n"
 REMEMBERED: Final = 1 << 20
 """Requests whose time is remembered."""
@@ -33,16 +35,19 @@ class Log:
     served: "Synchronized[int]"
     asked: "Synchronized[int]"
     times: "SynchronizedArray[float]"
+    numbers: "SynchronizedArray[int]"
 
     @classmethod
     def empty(cls) -> Self:
         """Make one, in shared memory."""
         served, asked = (_spawn.Value("Q", 0, lock=False) for _ in range(2))
-        return cls(served, asked, _spawn.Array("d", REMEMBERED, lock=False))
+        times, numbers = (_spawn.Array(kind, REMEMBERED, lock=False) for kind in "dQ")
+        return cls(served, asked, times, numbers)
 
-    def note(self) -> None:
-        """Note a request that came now."""
-        self.times[self.asked.value % REMEMBERED] = time.monotonic()
+    def note(self, number: int) -> None:
+        """Note a request for an item that came now."""
+        place = self.asked.value % REMEMBERED
+        self.times[place], self.numbers[place] = time.monotonic(), number
         self.asked.value += 1
 
 
@@ -62,6 +67,11 @@ class Api:
     def asked(self) -> list[float]:
         """When each request came, monotonic seconds, the first first."""
         return self._log.times[: min(self._log.asked.value, REMEMBERED)]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The item of each of these requests."""
+        return self._log.numbers[: min(self._log.asked.value, REMEMBERED)]
 
 
 def busiest(times: Sequence[float], seconds: float) -> int:
@@ -105,7 +115,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Clients send one small request at a time: it arrives whole.
         if data.endswith(_END):
-            self._log.note()
+            self._log.note(int(data[len(_PATH) : data.index(b" ", len(_PATH))]))
             self._loop.call_later(self._delay, self._answer)
 
     def _answer(self) -> None:

@@ -1,4 +1,4 @@
-"""A whole fetcher under load: topics, many items, `sluice fetch` as in a pod."""
+"""Jobs under load: topics, many items, pods of `sluice fetch` as in a cluster."""
 
 import asyncio
 import os
@@ -11,10 +11,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from redis.asyncio import Redis
 
 from sluice_api.names import JobName
 from sluice_api.source import CircuitBreaker, Http, Retry
@@ -22,9 +24,10 @@ from sluice_api.spec import Compression
 from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
 
-PARTITIONS: Final = 8
 CHUNK: Final = 10_000
 """Items that wait for the broker's acknowledgement at once."""
+SLUICE: Final = ("sluice_cli", "fetch")
+"""What a pod runs."""
 
 
 def broker() -> KafkaConnection:
@@ -35,17 +38,17 @@ def broker() -> KafkaConnection:
 class Topics:
     """The topics of one job, made anew and deleted at the end."""
 
-    def __init__(self, job: JobName) -> None:
+    def __init__(self, job: JobName, partitions: int) -> None:
         self.of = {
             suffix: Topic(name=job.topic(suffix), generation=1)
             for suffix in ("items", "records", "dead")
         }
+        self._partitions = partitions
 
     async def make(self) -> None:
         """Create them."""
-        await self._ask(
-            "create_topics", [NewTopic(t.name, PARTITIONS, 1) for t in self.of.values()]
-        )
+        topics = [NewTopic(topic.name, self._partitions, 1) for topic in self.of.values()]
+        await self._ask("create_topics", topics)
 
     async def delete(self) -> None:
         """Delete them."""
@@ -71,65 +74,120 @@ async def fill(topic: str, items: int) -> None:
         await producer.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job whose pods may be started."""
+
+    name: JobName
+    items: str
+    """The topic of its items."""
+    folder: Path
+    """The configuration of its pods."""
+
+
 @contextmanager
-def whole_fetcher(url: str, in_flight: int, items: int) -> Iterator[int]:
-    """Run ``sluice fetch`` over ``items`` items; yield the process id of its event loop."""
-    job = JobName("benchmark", f"fetch-{uuid.uuid4().hex[:8]}")
-    topics = Topics(job)
+def job(url: str, items: int, *, partitions: int = 8, **changes: Any) -> Iterator[Job]:
+    """Make a job with so many items; ``changes`` are of ``FetcherSettings``."""
+    name = JobName("benchmark", f"fetch-{uuid.uuid4().hex[:8]}")
+    topics = Topics(name, partitions)
     asyncio.run(topics.make())
     try:
         asyncio.run(fill(topics.of["items"].name, items))
         with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), job, topics, url, in_flight)
-            with _pod(Path(folder)) as pid:
-                yield pid
+            _write(Path(folder), name, topics, url, changes)
+            yield Job(name, topics.of["items"].name, Path(folder))
     finally:
         asyncio.run(topics.delete())
+        asyncio.run(_forget(name))
 
 
-def _write(folder: Path, job: JobName, topics: Topics, url: str, in_flight: int) -> None:
+@contextmanager
+def whole_fetcher(url: str, in_flight: int, items: int) -> Iterator[int]:
+    """Run ``sluice fetch`` over ``items`` items; yield the process id of its event loop."""
+    with job(url, items, concurrency=in_flight) as made, pod(made.folder) as started:
+        yield started.loops(1)[0]
+
+
+def _write(folder: Path, name: JobName, topics: Topics, url: str, changes: dict[str, Any]) -> None:
+    content = {
+        "http": Http(url=f"{url}/{{key}}"),
+        "retry": Retry(),
+        "circuit_breaker": CircuitBreaker(),
+        "processes": 1,
+        "concurrency": 100,
+        "compression": Compression.ZSTD,
+    }
     settings = FetcherSettings(
-        namespace=job.namespace,
-        name=job.name,
+        namespace=name.namespace,
+        name=name.name,
         uid="benchmark",
-        compression=Compression.ZSTD,
-        http=Http(url=f"{url}/{{key}}"),
-        retry=Retry(),
-        circuit_breaker=CircuitBreaker(),
-        processes=1,
-        concurrency=in_flight,
         **topics.of,
+        **(content | changes),
     )
     files = {
         "settings/fetcher.json": settings.model_dump_json(by_alias=True),
         "kafka/bootstrapServers": broker().bootstrap_servers,
         "redis/url": os.environ["SLUICE_TEST_REDIS"],
     }
-    for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(content)
+    for file, text in files.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text)
 
 
-@contextmanager
-def _pod(folder: Path) -> Iterator[int]:
+async def _forget(name: JobName) -> None:
+    client = Redis.from_url(os.environ["SLUICE_TEST_REDIS"])
+    keys = [key async for key in client.scan_iter(match=name.redis_key("*"))]
+    if keys:
+        await client.delete(*keys)
+    await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod, its processes in a group of their own."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    def stop(self) -> None:
+        """End it as Kubernetes does, and wait."""
+        self.process.terminate()
+        self.process.wait(60)
+
+    def kill(self) -> None:
+        """End it at once, all its processes."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def loops(self, count: int) -> list[int]:
+        """Return the process ids of its event loops, once so many are there."""
+        deadline, listing = time.monotonic() + 30, f"task/{self.process.pid}/children"
+        while time.monotonic() < deadline:
+            pids = map(int, Path(f"/proc/{self.process.pid}/{listing}").read_text().split())
+            found = [
+                pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
+            if len(found) == count:
+                return found
+            time.sleep(0.05)
+        raise RuntimeError(f"the pod did not start {count} processes within 30 s")
+
+
+def start(folder: Path, program: tuple[str, ...] = SLUICE, *arguments: str) -> Pod:
+    """Start a pod; ``program`` is a module and its first arguments."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    command = ["-m", "sluice_cli", "fetch", "--folder", str(folder), "--port", str(port)]
-    process = subprocess.Popen([sys.executable, *command], start_new_session=True)
+    command = [sys.executable, "-m", *program, "--folder", str(folder), "--port", str(port)]
+    return Pod(subprocess.Popen([*command, *arguments], start_new_session=True), port)
+
+
+@contextmanager
+def pod(folder: Path) -> Iterator[Pod]:
+    """Run a pod, and kill it at the end."""
+    started = start(folder)
     try:
-        yield _worker(process.pid)
+        yield started
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _worker(parent: int) -> int:
-    """Return the process id of the pod's one event loop, once it is there."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for pid in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        time.sleep(0.05)
-    raise RuntimeError("the pod started no process within 30 s")
+        started.kill()

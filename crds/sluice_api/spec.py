@@ -108,6 +108,17 @@ class WriterReplicas(Model):
     """Pods at the most; more than the partitions can feed are never started."""
 
 
+class Window(Model):
+    """What a fetcher takes ahead of the first item that is not done."""
+
+    max_items: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Items of one partition from the first that is not done to the last that was taken; an item
+    that waits for its retry stops its partition when so many others have passed it."""
+    max_bytes: int = Field(default=32 << 20, ge=1 << 20, le=4 << 30)
+    """Bytes that the items which are not done may hold in each process, divided evenly among its
+    partitions."""
+
+
 class Fetcher(Model):
     """The pods that call the API."""
 
@@ -117,6 +128,8 @@ class Fetcher(Model):
     """Event loops in each pod, each a process of its own."""
     concurrency: int = Field(default=200, ge=1, le=10_000)
     """Requests in flight in each process."""
+    window: Window = Window()
+    """How far a process may be ahead of what is committed."""
     image: str | None = Field(default=None, min_length=1, max_length=512)
     """The image; the operator's own unless given."""
     resources: Resources | None = None

@@ -73,6 +73,7 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             rate_limit=source.rate_limit,
             processes=job.spec.fetcher.processes,
             concurrency=job.spec.fetcher.concurrency,
+            window=job.spec.fetcher.window,
         ),
         "writer": WriterSettings(
             **base,

@@ -15,8 +15,6 @@ PROCESS: Final = 128 * MIB
 """An event loop with its clients, idle."""
 IN_FLIGHT: Final = 128 << 10
 """A request in flight: socket buffers, the answer, its records."""
-WAITING: Final = 32 * MIB
-"""Items that are taken and wait for their turn: 10,000 a partition."""
 BATCH_COPIES: Final = 4
 """Copies of a batch at its worst: as fetched, as parsed, as sent, and the next one."""
 STEP: Final = 32 * MIB
@@ -26,7 +24,7 @@ def fetcher(spec: Fetcher) -> Resources:
     """Return the user's resources, or those that processes and concurrency need."""
     if spec.resources is not None:
         return spec.resources
-    each = PROCESS + WAITING + spec.concurrency * IN_FLIGHT
+    each = PROCESS + spec.window.max_bytes + spec.concurrency * IN_FLIGHT
     return _resources(Decimal(spec.processes) / 10, SUPERVISOR + spec.processes * each)
 
 

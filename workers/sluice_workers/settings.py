@@ -21,7 +21,7 @@ from sluice_api.model import Model
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
 from sluice_api.source import CircuitBreaker, Handler, Http, Items, Proxies, RateLimit, Retry
-from sluice_api.spec import Batch, Compression
+from sluice_api.spec import Batch, Compression, Window
 
 DEFAULT_FOLDER: Final = Path("/etc/sluice")
 PORT: Final = 8080
@@ -85,6 +85,7 @@ class FetcherSettings(ProcessSettings):
     rate_limit: RateLimit | None = None
     processes: int
     concurrency: int
+    window: Window = Window()
 
 
 class WriterSettings(ProcessSettings):

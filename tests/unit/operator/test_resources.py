@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from operator_examples import job, ready_status
-from sluice_api.spec import Batch, Fetcher, Writer
+from sluice_api.spec import Batch, Fetcher, Window, Writer
 from sluice_operator import plan, resources, sizing
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import Job, NodeSize, Observation, Progress, Task
@@ -134,6 +134,8 @@ def test_more_work_in_hand_asks_for_more_memory() -> None:
 
     assert memory(Fetcher(processes=4)) > memory(Fetcher(processes=1))
     assert memory(Fetcher(concurrency=5000)) > memory(Fetcher(concurrency=10))
+    wide = Fetcher(window=Window(max_bytes=1 << 30))
+    assert memory(wide) >= memory(Fetcher()) + wide.processes * Decimal((1 << 30) - (32 << 20))
     large = sizing.writer(Writer(), Batch(max_bytes=256 << 20)).requests["memory"].number
     assert large > sizing.writer(Writer(), Batch()).requests["memory"].number
 

@@ -95,7 +95,13 @@ class Fetcher:
         done_sets = DoneSets(redis, settings.job, settings.items)
         enough = max(LEAST_WAITING, 4 * settings.concurrency)
         self._intake = Intake(
-            consumer, settings.items, self._backlog, enough, done_sets, self._take_out
+            consumer,
+            settings.items,
+            self._backlog,
+            enough,
+            settings.window,
+            done_sets,
+            self._take_out,
         )
         reporting = asyncio.create_task(self._report())
         try:

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from sluice_api.errors import DependencyError
+from sluice_api.spec import Window
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.done import DoneSets
@@ -43,6 +44,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         topic: Topic,
         backlog: Backlog,
         enough: int,
+        window: Window,
         done_sets: DoneSets,
         before_commit: Callable[[], Awaitable[None]],
     ) -> None:
@@ -50,6 +52,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._topic = topic
         self._backlog = backlog
         self._enough = enough
+        self._window = window
         self._done_sets = done_sets
         self._before_commit = before_commit
         self._lock = asyncio.Lock()
@@ -146,8 +149,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def _throttle(self) -> None:
         """Read nothing more of a partition whose window is full, or while enough is waiting."""
         paused, enough = self._consumer.paused(), len(self._backlog) >= self._enough
+        share = self._window.max_bytes // max(1, len(self._partitions))
         for place, partition in self._partitions.items():
-            wait = enough or partition.ledger.full
+            wait = enough or partition.ledger.full or partition.ledger.bytes >= share
             if wait and place not in paused:
                 self._consumer.pause(place)
             elif not wait and place in paused:
@@ -164,7 +168,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             partition = self._held(place, committed)
             if partition is None:
                 done = await self._done_sets.load(place.partition, committed or 0)
-                partition = _new(place, starts[place], committed, done)
+                partition = self._new(place, starts[place], committed, done)
             self._partitions[place] = partition
             self._consumer.seek(place, partition.ledger.position)
         self._unplaced.clear()
@@ -177,6 +181,19 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return held
         held.lost = True
         return None
+
+    def _new(
+        self, place: TopicPartition, start: int, committed: int | None, done: frozenset[int]
+    ) -> Partition:
+        position = start if committed is None else committed
+        if position < start:
+            raise DependencyError(
+                "OffsetOutOfRange",
+                f"{place.topic}/{place.partition}: the next item is {position}, the oldest in the"
+                f" topic is {start}: what is between them is lost",
+            )
+        most = self._window.max_items
+        return Partition(Ledger(position, committed=committed, done=done, max_items=most))
 
     async def _commit(self) -> None:
         pending = {
@@ -235,16 +252,3 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if self._rebalancing:
             self._rebalancing = False
             self._lock.release()
-
-
-def _new(
-    place: TopicPartition, start: int, committed: int | None, done: frozenset[int]
-) -> Partition:
-    position = start if committed is None else committed
-    if position < start:
-        raise DependencyError(
-            "OffsetOutOfRange",
-            f"{place.topic}/{place.partition}: the next item is {position}, the oldest in the topic"
-            f" is {start}: what is between them is lost",
-        )
-    return Partition(Ledger(position, committed=committed, done=done))

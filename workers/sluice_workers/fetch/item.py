@@ -10,6 +10,8 @@ from sluice_workers.settings import Topic
 
 MAX_KEY_BYTES: Final = 4096
 """A key stands in URLs, headers, Redis and the dead topic: longer ones are refused, and cut."""
+OVERHEAD: Final = 576
+"""Bytes that an item holds besides key and value until it is done (measured: 542, CPython 3.11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Item:
 
     @property
     def size(self) -> int:
-        """Bytes of key and value."""
-        return len(self.key) + len(self.value)
+        """Bytes that it holds in memory until it is done."""
+        return OVERHEAD + len(self.key) + len(self.value)
 
 
 def read_item(

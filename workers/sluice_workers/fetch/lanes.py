@@ -10,14 +10,17 @@ class Lanes(Generic[T]):
     """One lane a key; the head of a lane is being worked on, the others wait behind it."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bytes, deque[T]] = {}
+        self._lanes: dict[bytes, deque[T] | None] = {}
+        """None while nothing waits: a deque for each key would hold more than its item does."""
 
     def enter(self, key: bytes, item: T) -> bool:
         """Put an item into its lane; tell whether it may start now."""
-        lane = self._lanes.get(key)
-        if lane is None:
-            self._lanes[key] = deque()
+        if key not in self._lanes:
+            self._lanes[key] = None
             return True
+        lane = self._lanes[key]
+        if lane is None:
+            lane = self._lanes[key] = deque()
         lane.append(item)
         return False
 
@@ -35,4 +38,4 @@ class Lanes(Generic[T]):
     @property
     def waiting(self) -> int:
         """Items that wait behind another of their key."""
-        return sum(map(len, self._lanes.values()))
+        return sum(len(lane) for lane in self._lanes.values() if lane)

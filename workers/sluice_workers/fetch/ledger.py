@@ -2,8 +2,8 @@
 
 Offsets are taken in order and finish in any order. Only what is contiguous from the last commit
 may be committed: a crash then repeats items and loses none. What lies between the first unfinished
-offset and the last taken one is the window; it is bounded, so that one slow item holds back a
-bounded number of others.
+offset and the last taken one is the window; it is bounded in items, so that one slow item holds
+back a bounded number of others, and what is unfinished in it is counted in bytes.
 
 A ledger lives for one assignment. A partition that comes back after another member had it gets a
 new ledger, so that what finishes late reaches a ledger that nobody commits.
@@ -26,17 +26,16 @@ class Ledger:
         committed: int | None = None,
         done: frozenset[int] = frozenset(),
         max_items: int = 10_000,
-        max_bytes: int = 64 << 20,
     ) -> None:
         self._position = position
         self._committed = committed
         self._done = done
         self._changed = False
         self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._window: deque[tuple[int, int]] = deque()
+        self._window: deque[int] = deque()
         self._bytes = 0
-        self._unfinished: set[int] = set()
+        self._unfinished: dict[int, int] = {}
+        """The bytes of each."""
 
     @property
     def position(self) -> int:
@@ -51,7 +50,7 @@ class Ledger:
     @property
     def committable(self) -> int:
         """The first offset that is not finished; everything before it is."""
-        return self._window[0][0] if self._window else self._position
+        return self._window[0] if self._window else self._position
 
     @property
     def pending(self) -> int | None:
@@ -66,7 +65,7 @@ class Ledger:
     def take_ahead(self) -> list[int]:
         """Return what is finished beyond the committable offset, to be kept for the next owner."""
         self._changed = False
-        return [offset for offset, _ in self._window if offset not in self._unfinished]
+        return [offset for offset in self._window if offset not in self._unfinished]
 
     @property
     def span(self) -> int:
@@ -74,9 +73,14 @@ class Ledger:
         return len(self._window)
 
     @property
+    def bytes(self) -> int:
+        """What the unfinished items hold in memory."""
+        return self._bytes
+
+    @property
     def full(self) -> bool:
         """Whether no more should be taken until the first unfinished item is done."""
-        return len(self._window) >= self._max_items or self._bytes >= self._max_bytes
+        return len(self._window) >= self._max_items
 
     def take(self, offset: int, size: int) -> bool:
         """Note an offset as being worked on; ``size`` is the bytes it holds in memory.
@@ -88,11 +92,11 @@ class Ledger:
             raise ValueError(f"offset {offset} was taken already; next is {self._position}")
         known = offset in self._done
         self._position = offset + 1
-        self._window.append((offset, 0 if known else size))
+        self._window.append(offset)
         if known:
             self._trim()
             return False
-        self._unfinished.add(offset)
+        self._unfinished[offset] = size
         self._bytes += size
         return True
 
@@ -100,14 +104,13 @@ class Ledger:
         """Note an offset as done. Raises ``ValueError`` for one that is not being worked on."""
         if offset not in self._unfinished:
             raise ValueError(f"offset {offset} is not being worked on")
-        self._unfinished.remove(offset)
+        self._bytes -= self._unfinished.pop(offset)
         self._changed = True
         self._trim()
 
     def _trim(self) -> None:
-        while self._window and self._window[0][0] not in self._unfinished:
-            _, size = self._window.popleft()
-            self._bytes -= size
+        while self._window and self._window[0] not in self._unfinished:
+            self._window.popleft()
 
     def note_commit(self, offset: int) -> None:
         """Note what the group holds by now."""
