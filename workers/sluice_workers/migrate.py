@@ -11,7 +11,8 @@ from sluice_api.errors import DependencyError
 from sluice_migrations import environment, target
 from sluice_migrations.database import within
 from sluice_workers.runtime import explained_exit
-from sluice_workers.settings import DEFAULT_FOLDER, MigrateSettings, read_text
+from sluice_workers.settings import DEFAULT_FOLDER, MigrateSettings
+from sluice_workers.write.database import sink_uri
 
 PATIENCE = 60.0
 """Seconds for which a database that does not answer is asked again."""
@@ -32,7 +33,7 @@ async def migrate(folder: Path) -> None:
     database has not answered for ``PATIENCE`` seconds.
     """
     settings = MigrateSettings.read(folder, "migrate")
-    uri = read_text(folder / "sink" / settings.sink.secret_ref.key).strip()
+    uri = sink_uri(folder / "sink", settings.sink.secret_ref.key)
 
     def work(connection: Connection) -> None:
         environment.upgrade(connection)

@@ -24,8 +24,9 @@ from sluice_migrations.database import within
 from sluice_workers import kafka as clients
 from sluice_workers import wire
 from sluice_workers.settings import KafkaConnection, Topic, WriterSettings
-from sluice_workers.write.offsets import FencedError, Owner, claim
-from sluice_workers.write.sink import connect
+from sluice_workers.write.database import connect
+from sluice_workers.write.offsets import FencedError, Owner, Position, claim
+from sluice_workers.write.session import Session
 
 GENERATION = 7
 SINK: dict[str, Any] = {
@@ -157,6 +158,9 @@ async def test_every_record_becomes_its_row_and_the_group_follows(world: World) 
     async with writer(world):
         await world.wait_for_offsets(2000)
         await assert_newest(world, 2000, 1)
+        async with asyncio.timeout(10):
+            while await committed(world) < 2000:
+                await asyncio.sleep(0.1)
         assert await committed(world) == 2000
     # A stopped writer has left the group and holds nothing.
     assert await world.offset_sum() == 2000
@@ -217,18 +221,35 @@ async def test_a_stopped_writer_is_fenced_by_its_successor(world: World) -> None
     await assert_newest(world, 6000, 1)
 
 
+OWNER = Owner("u", "ns/j", GENERATION)
+
+
+async def session(world: World) -> Session:
+    async def opened() -> Any:
+        return await connect(world.uri, "sluice/test")
+
+    return Session(await opened(), world.settings.sink, opened, "sluice/test")
+
+
+async def commit(
+    found: Session, rows: list[Any], positions: dict[int, Position], ends: dict[int, int]
+) -> None:
+    async with found.transaction() as transaction:
+        await transaction.merge(rows)
+        await transaction.advance(OWNER, positions, ends)
+
+
 async def test_a_transaction_of_a_former_epoch_fails_whole(world: World) -> None:
-    owner = Owner("u", "ns/j", GENERATION)
-    sink = world.settings.sink
-    old = await connect(world.uri, sink, "old")
+    owner = OWNER
+    old = await session(world)
     positions = await old.claim(owner, {0: 0, 1: 0})
     new = await asyncpg.connect(world.uri)
     assert (await claim(new, owner, {0: 0}))[0].epoch == positions[0].epoch + 1
     row = (1, "late", b"{}", None, 1)
     with pytest.raises(FencedError, match="newer owner"):
-        await old.commit([row], owner, positions, {0: 5, 1: 5})
+        await commit(old, [row], positions, {0: 5, 1: 5})
     assert await world.fetch("SELECT 1 FROM users") == []
-    await old.commit([row], owner, positions, {1: 5})
+    await commit(old, [row], positions, {1: 5})
     assert await world.fetch("SELECT name FROM users") == [("late",)]
     await old.close()
     await new.close()

@@ -1,10 +1,11 @@
-"""Batching: when a batch is due, what it holds, which rows of it count. Pure, but for its list."""
+"""Batching: when a batch is due, what it holds, which rows of it count. Pure, but for its lists."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from sluice_workers.write.row import Parsed, Row
+from sluice_workers.write.row import Message, Row
 
 
 class Trigger(StrEnum):
@@ -26,15 +27,38 @@ class Rejected:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of the records topic: a row, or why there is none."""
+@dataclass(slots=True)
+class Batch:
+    """Records in the order in which they were read."""
 
-    partition: int
-    offset: int
-    size: int
-    """Bytes of the message's value."""
-    content: Parsed | Rejected
+    messages: list[Message] = field(default_factory=list)
+    """What the rows were read from, in step with them."""
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    """Records that are no row."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """For each partition, the offset after its last record."""
+    bytes: int = 0
+    """Of the messages' values."""
+    since: float | None = None
+    """When its first record was read, on a monotonic clock."""
+    fetched_at: int = 0
+    """When its last record was produced, epoch milliseconds."""
+    refused: int = 0
+    """Rows that Postgres refused when the batch was committed."""
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.rejected)
+
+    def extend(self, more: "Batch") -> None:
+        """Add what was read after this."""
+        self.messages += more.messages
+        self.rows += more.rows
+        self.rejected += more.rejected
+        self.ends |= more.ends
+        self.bytes += more.bytes
+        self.since = more.since if self.since is None else self.since
+        self.fetched_at = max(self.fetched_at, more.fetched_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,71 +66,74 @@ class Limits:
     """When a batch is due; sizes in records, bytes and seconds."""
 
     min_size: int
-    max_size: int
     max_bytes: int
     timeout: float
 
 
 class Batcher:
-    """Collects entries in the order in which they were read."""
+    """Collects the next batch. ``size`` is how many records it may hold just now."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, size: int) -> None:
         self._limits = limits
-        self._entries: list[Entry] = []
-        self._bytes = 0
-        self._since: float | None = None
+        self._batch = Batch()
+        self.size = size
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._batch)
 
-    @property
     def room(self) -> int:
-        """How many records more the batch takes."""
-        return max(0, self._limits.max_size - len(self._entries))
+        """How many more records the batch takes."""
+        if self._batch.bytes >= self._limits.max_bytes:
+            return 0
+        room = max(0, self.size - len(self._batch))
+        if not self._batch.bytes:
+            return room
+        mean = self._batch.bytes / len(self._batch)
+        fitting = int((self._limits.max_bytes - self._batch.bytes) / mean) + 1
+        return min(room, fitting)
 
-    def add(self, entry: Entry, now: float) -> None:
-        """Add an entry; ``now`` is a monotonic time in seconds."""
-        if self._since is None:
-            self._since = now
-        self._entries.append(entry)
-        self._bytes += entry.size
+    def age(self, now: float) -> float:
+        """How many seconds the oldest record has waited; 0 when there is none."""
+        return 0.0 if self._batch.since is None else now - self._batch.since
+
+    def add(self, read: Batch) -> None:
+        """Add records that were read after all before."""
+        self._batch.extend(read)
 
     def due(self, now: float) -> Trigger | None:
         """Return why the batch should be committed now, or None."""
-        if self._bytes >= self._limits.max_bytes:
+        if self._batch.bytes >= self._limits.max_bytes:
             return Trigger.BYTES
-        if len(self._entries) >= self._limits.min_size:
+        if len(self._batch) >= min(self._limits.min_size, self.size):
             return Trigger.SIZE
-        if self._since is not None and now - self._since >= self._limits.timeout:
+        if self._batch.since is not None and self.age(now) >= self._limits.timeout:
             return Trigger.TIMEOUT
         return None
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until the timeout; None while the batch is empty."""
-        if self._since is None:
+        if self._batch.since is None:
             return None
-        return max(0.0, self._since + self._limits.timeout - now)
+        return max(0.0, self._limits.timeout - self.age(now))
 
-    def take(self) -> list[Entry]:
+    def take(self) -> Batch:
         """Take everything out."""
-        taken, self._entries = self._entries, []
-        self._bytes, self._since = 0, None
+        taken, self._batch = self._batch, Batch()
         return taken
 
 
-def ranges(entries: Iterable[Entry]) -> dict[int, int]:
-    """Return, for each partition, the offset after its last entry."""
-    return {entry.partition: entry.offset + 1 for entry in entries}
+def newest(rows: Sequence[Row], identity: Callable[[Row], Any]) -> Sequence[Row]:
+    """Return the rows to merge: of several with one identity the newest, the last among equals.
 
-
-def newest_rows(entries: Sequence[Entry]) -> list[Row]:
-    """Return the rows to merge: of several with one identity the newest, the last among equals."""
-    newest: dict[Row, Parsed] = {}
-    for entry in entries:
-        parsed = entry.content
-        if isinstance(parsed, Rejected):
-            continue
-        known = newest.get(parsed.identity)
-        if known is None or parsed.order >= known.order:
-            newest[parsed.identity] = parsed
-    return [parsed.values for parsed in newest.values()]
+    A row's last column orders it: its version, or the record id, which is its identity.
+    """
+    found = {identity(row): row for row in rows}
+    if len(found) == len(rows):
+        return rows
+    found.clear()
+    for row in rows:
+        key = identity(row)
+        known = found.get(key)
+        if known is None or row[-1] >= known[-1]:
+            found[key] = row
+    return list(found.values())

@@ -2,107 +2,154 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from enum import IntEnum
+from typing import Any, Final
 
 from sluice_workers import wire
 from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
-from sluice_workers.write.batch import Entry, Rejected, newest_rows, ranges
+from sluice_workers.write.batch import Batch, Rejected, newest
 from sluice_workers.write.offsets import Owner, Position
-from sluice_workers.write.sink import BAD_DATA, RETRIED, Sink, failure, refusal
+from sluice_workers.write.reader import rejected
+from sluice_workers.write.refusal import (
+    ERRORS,
+    Kind,
+    failure,
+    is_statement_error,
+    kind,
+    may_pass_later,
+    refusal,
+)
+from sluice_workers.write.route import Route
+from sluice_workers.write.row import Message, Row
+from sluice_workers.write.session import Session, Transaction
 
 ATTEMPTS: Final = 5
 """How often a batch that Postgres picked as the victim of a deadlock is tried again."""
 _LOG: Final = logging.getLogger(__name__)
 
 
+class Way(IntEnum):
+    """How rows get into the table; each next one copes with more."""
+
+    INSERT = 0
+    """All are new: COPY right into the table, at half the cost of a merge."""
+    MERGE = 1
+    SEARCH = 2
+    """One of them is refused: find it, and merge the others."""
+
+
 class Committer:
-    """Commits entries of claimed partitions through one session."""
+    """Commits batches of claimed partitions through one session."""
 
     def __init__(
         self,
-        sink: Sink,
+        session: Session,
         owner: Owner,
         positions: Mapping[int, Position],
         failures: Failures,
+        identity: Callable[[Row], Any],
     ) -> None:
-        self._sink = sink
+        self._session = session
         self._owner = owner
         self._failures = failures
+        self._identity = identity
+        self._route = Route()
         self.positions = dict(positions)
         """Where each partition is, as the database has it."""
 
-    async def commit(self, entries: Sequence[Entry]) -> None:
+    async def commit(self, batch: Batch) -> None:
         """Commit a batch.
 
         Rows that Postgres refuses are found by halves and given up; the rest is committed. Raises
         ``FencedError`` and ``DependencyError``; then the partitions must be claimed anew.
         """
-        rejected = [entry.content for entry in entries if isinstance(entry.content, Rejected)]
-        await self._give_up(rejected)
-        try:
-            await self._transaction(entries)
-        except BAD_DATA as error:
-            await self._search(entries, error)
-
-    async def _search(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Commit both halves of a refused batch, or give its one row up."""
-        rows = [entry for entry in entries if not isinstance(entry.content, Rejected)]
-        if not rows:
-            raise failure(error) from error
-        if len(rows) == 1:
-            # What Postgres says may quote the row: that is for the dead topic, not for logs.
-            _LOG.warning("a record was refused: %s", type(error).__name__)
-            bad = rows[0]
-            rejected = _rejected(bad, error)
-            await self._give_up([rejected])
-            given_up = replace(bad, content=rejected)
-            await self._transaction([given_up if entry is bad else entry for entry in entries])
-            return
-        middle = len(entries) // 2
-        for half in (entries[:middle], entries[middle:]):
+        await self._give_up(batch.rejected)
+        rows = sorted(newest(batch.rows, self._identity), key=self._identity)
+        way = Way.INSERT if self._route.insert else Way.MERGE
+        attempts = 0
+        while True:
+            started = time.monotonic()
             try:
-                await self._transaction(half)
-            except BAD_DATA as again:
-                await self._search(half, again)
-
-    async def _give_up(self, rejected: Sequence[Rejected]) -> None:
-        await self._failures.give_up([_dead(each) for each in rejected])
-        metrics.REJECTED.inc(len(rejected))
-
-    async def _transaction(self, entries: Sequence[Entry]) -> None:
-        ends, rows = ranges(entries), newest_rows(entries)
-        started = time.monotonic()
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._sink.commit(rows, self._owner, self.positions, ends)
+                await self._transaction(way, batch, rows)
                 break
-            except RETRIED as error:
-                if attempt == ATTEMPTS:
-                    raise failure(error) from error
-        for partition, end in ends.items():
+            except ERRORS as error:
+                attempts += 1
+                way = self._after(error, way, attempts)
+        self._route = self._route.went(way is Way.INSERT)
+        for partition, end in batch.ends.items():
             self.positions[partition] = replace(self.positions[partition], next_offset=end)
         metrics.TRANSACTION.observe(time.monotonic() - started)
+        metrics.WAYS.labels(way.name.lower()).inc()
         metrics.ROWS.inc(len(rows))
-        metrics.RECORDS.inc(len(entries))
+
+    def _after(self, error: Exception, way: Way, attempts: int) -> Way:
+        """Return the next way to try. Raises ``DependencyError`` when none would help."""
+        found = kind(error)
+        if way is Way.INSERT and (found is not Kind.TARGET or is_statement_error(error)):
+            return Way.MERGE
+        if found is Kind.RECORD and way is Way.MERGE:
+            # What Postgres says may quote the row: that is for the dead topic, not for logs.
+            _LOG.warning("a record was refused: %s", type(error).__name__)
+            self._session.look_again()
+            return Way.SEARCH
+        if found is Kind.AGAIN and attempts < ATTEMPTS:
+            metrics.RETRIES.inc()
+            return way
+        raise failure(error) from error
+
+    async def _transaction(self, way: Way, batch: Batch, rows: Sequence[Row]) -> None:
+        async with self._session.transaction() as transaction:
+            match way:
+                case Way.INSERT if rows:
+                    await transaction.insert(rows)
+                case Way.MERGE if rows:
+                    await transaction.merge(rows)
+                case Way.SEARCH:
+                    await self._search(transaction, batch)
+            await transaction.advance(self._owner, self.positions, batch.ends)
+
+    async def _search(self, transaction: Transaction, batch: Batch) -> None:
+        """Merge what can be merged, and give the rest up before the offsets pass it."""
+        # All rows, also those that a newer one replaces: if that is refused, the older counts.
+        pairs = list(zip(batch.messages, batch.rows, strict=True))
+        refused = await self._halves(transaction, pairs)
+        while any(may_pass_later(error) for _, _, error in refused):
+            again = await self._halves(transaction, [(message, row) for message, row, _ in refused])
+            if len(again) == len(refused):
+                break
+            refused = again
+        await self._give_up([rejected(message, refusal(error)) for message, _, error in refused])
+        batch.refused = len(refused)
+
+    async def _halves(
+        self, transaction: Transaction, pairs: Sequence[tuple[Message, Row]]
+    ) -> list[tuple[Message, Row, Exception]]:
+        """Merge rows; return those that were refused, each by itself."""
+        rows = newest([row for _, row in pairs], self._identity)
+        error = await transaction.attempt(rows) if rows else None
+        if error is None:
+            return []
+        if len(pairs) == 1:
+            return [(*pairs[0], error)]
+        middle = len(pairs) // 2
+        first = await self._halves(transaction, pairs[:middle])
+        return first + await self._halves(transaction, pairs[middle:])
+
+    async def _give_up(self, records: Sequence[Rejected]) -> None:
+        await self._failures.give_up([_dead(each) for each in records])
+        metrics.REJECTED.inc(len(records))
 
 
-def _rejected(entry: Entry, error: Exception) -> Rejected:
-    content = entry.content
-    if isinstance(content, Rejected):
-        return content
-    return Rejected(content.key, content.item, refusal(error), repr(content.values)[:4096])
-
-
-def _dead(rejected: Rejected) -> wire.DeadItem:
+def _dead(found: Rejected) -> wire.DeadItem:
     return wire.DeadItem(
-        key=rejected.key,
-        item=rejected.item,
+        key=found.key,
+        item=found.item,
         reason=wire.FailureReason.INVALID_RECORD,
-        message=rejected.message,
+        message=found.message,
         failed_at=datetime.now(UTC),
-        value=rejected.value,
+        value=found.value,
     )

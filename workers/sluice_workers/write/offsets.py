@@ -4,7 +4,7 @@ A writer that gets a partition raises its epoch. The update of a predecessor tha
 finds no row, and its transaction is rolled back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,10 @@ import asyncpg
 
 from sluice_api.errors import SluiceError
 
+_KNOWN: Final = """
+    SELECT partition, next_offset FROM sluice.offsets
+    WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
+"""
 _CLAIM: Final = """
     INSERT INTO sluice.offsets AS o (job_uid, generation, partition, job, next_offset, epoch)
     SELECT $1, $2, partition, $3, start, 1
@@ -49,6 +53,14 @@ class Owner:
     job: str
     generation: int
     """The generation of the records topic."""
+
+
+async def known(
+    connection: "asyncpg.Connection[asyncpg.Record]", owner: Owner, partitions: Sequence[int]
+) -> dict[int, int]:
+    """Return the next offsets of the partitions that were ever claimed."""
+    rows = await connection.fetch(_KNOWN, owner.job_uid, owner.generation, list(partitions))
+    return {row["partition"]: row["next_offset"] for row in rows}
 
 
 async def claim(

@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -20,40 +20,27 @@ SHOWN: Final = 80
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 
 Row = tuple[Any, ...]
-Getter = Callable[["Message"], Any]
+"""What one record fills: the columns in the order of the spec, last the one that Sluice fills."""
+
+
+class Message(Protocol):
+    """A message as the broker's client gives it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: wire.Headers
+    timestamp: int
+    """When it was fetched, epoch milliseconds."""
+
+
+Getter = Callable[[Any, Message], Any]
+"""Finds a value, given the record (a JSON value) and the message that held it."""
 
 
 class InvalidRecordError(SluiceError):
     """A record does not fit the table; the message names the column, what was found and wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One record with what its headers say."""
-
-    key: str
-    item: str
-    ordinal: int
-    version: int
-    timestamp: int
-    """When it was fetched, epoch milliseconds."""
-    record: Any
-    """The JSON value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A row and its place in the order of its key."""
-
-    values: Row
-    identity: Row
-    """The key columns (Upsert) or the record id (Append)."""
-    order: tuple[int, int]
-    """Version and ordinal: the greater one is newer."""
-    key: str
-    """The item key."""
-    item: str
-    """The item id."""
 
 
 class RowParser:
@@ -62,39 +49,39 @@ class RowParser:
     def __init__(self, sink: PostgresSink) -> None:
         self.columns = (*sink.columns, bookkeeping_column(sink))
         self._getters = [_column(name, column, sink) for name, column in sink.columns.items()]
-        self._upsert = sink.mode is WriteMode.UPSERT
-        self._key = [self.columns.index(name) for name in sink.key] if self._upsert else [-1]
+        self._own = _version if sink.mode is WriteMode.UPSERT else _record_id
         exact = any(column.type is ColumnType.NUMERIC for column in sink.columns.values())
         self._loads = _exact_loads if exact else orjson.loads
 
-    def parse(
-        self, key: bytes | None, value: bytes | None, headers: wire.Headers, timestamp: int
-    ) -> Parsed:
+    def parse(self, message: Message) -> Row:
         """Parse one message. Raises ``InvalidRecordError``."""
-        message = self._message(key, value, headers, timestamp)
-        own = message.version if self._upsert else wire.record_id(message.item, message.ordinal)
-        values = (*[getter(message) for getter in self._getters], own)
-        identity = tuple(values[index] for index in self._key)
-        order = (message.version, message.ordinal)
-        return Parsed(values, identity, order, message.key, message.item)
-
-    def _message(
-        self, key: bytes | None, value: bytes | None, headers: wire.Headers, timestamp: int
-    ) -> Message:
-        given = dict(headers)
         try:
-            return Message(
-                key=(key or b"").decode(),
-                item=given[wire.ITEM].decode(),
-                ordinal=int(given[wire.ORDINAL]),
-                version=int(given[wire.VERSION]),
-                timestamp=timestamp,
-                record=self._loads(value or b""),
-            )
+            own = self._own(message)
+            record = self._loads(message.value or b"")
+            return (*[get(record, message) for get in self._getters], own)
         except KeyError as error:
             raise InvalidRecordError(f"the header {error} is missing") from error
         except ValueError as error:
             raise InvalidRecordError(f"the message cannot be read: {error}") from error
+
+
+def identify(sink: PostgresSink) -> Callable[[Row], Any]:
+    """Return what tells a row's identity: its key (Upsert) or its record id (Append)."""
+    if sink.mode is WriteMode.APPEND:
+        return itemgetter(-1)
+    places = [list(sink.columns).index(name) for name in sink.key]
+    if any(sink.columns[name].type.endswith("[]") for name in sink.key):
+        return lambda row: tuple(repr(row[place]) for place in places)
+    return itemgetter(*places)
+
+
+def _version(message: Message) -> int:
+    return int(dict(message.headers)[wire.VERSION])
+
+
+def _record_id(message: Message) -> str:
+    headers = dict(message.headers)
+    return wire.record_id(headers[wire.ITEM].decode(), int(headers[wire.ORDINAL]))
 
 
 def bookkeeping_column(sink: PostgresSink) -> str:
@@ -112,8 +99,8 @@ def _column(name: str, column: Column, sink: PostgresSink) -> Getter:
     convert = CONVERTERS[column.type]
     required = not column.nullable or name in sink.key
 
-    def get(message: Message) -> Any:
-        value = find(message)
+    def get(record: Any, message: Message) -> Any:
+        value = find(record, message)
         if value is None:
             if required:
                 raise InvalidRecordError(f"column {name} must not be null, found null")
@@ -145,12 +132,10 @@ def _path(path: str) -> Getter:
     ]
     if len(steps) == 1 and isinstance(steps[0], str):
         member = steps[0]
-        return lambda message: (
-            message.record.get(member) if isinstance(message.record, dict) else None
-        )
+        return lambda record, _: record.get(member) if isinstance(record, dict) else None
 
-    def get(message: Message) -> Any:
-        value = message.record
+    def get(record: Any, _message: Message) -> Any:
+        value = record
         for step in steps:
             if isinstance(step, str):
                 value = value.get(step) if isinstance(value, dict) else None
@@ -161,11 +146,13 @@ def _path(path: str) -> Getter:
     return get
 
 
+def _fetched_at(_record: Any, message: Message) -> str:
+    return datetime.fromtimestamp(message.timestamp / 1000, UTC).isoformat()
+
+
 _METADATA: Final[dict[Metadata, Getter]] = {
-    Metadata.KEY: lambda message: message.key,
-    Metadata.ITEM_ID: lambda message: message.item,
-    Metadata.RECORD_ID: lambda message: wire.record_id(message.item, message.ordinal),
-    Metadata.FETCHED_AT: lambda message: datetime.fromtimestamp(
-        message.timestamp / 1000, UTC
-    ).isoformat(),
+    Metadata.KEY: lambda _, message: (message.key or b"").decode(),
+    Metadata.ITEM_ID: lambda _, message: dict(message.headers)[wire.ITEM].decode(),
+    Metadata.RECORD_ID: lambda _, message: _record_id(message),
+    Metadata.FETCHED_AT: _fetched_at,
 }

@@ -1,43 +1,50 @@
 """The writer: records into batches, batches into Postgres.
 
-Everything that touches the batch or the positions happens under one lock, which a rebalance holds
-from the moment partitions are revoked until others are assigned: no commit falls in between.
+What is read and what is committed overlap (``pipeline.py``). Partitions change hands under one
+lock, which a rebalance holds from the moment they are revoked until others are assigned: no commit
+to Kafka falls in between, or the group would storm.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import (
-    KafkaError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from redis.asyncio import Redis
 
 from sluice_api.errors import DependencyError
-from sluice_workers import failures, kafka, wire
+from sluice_workers import failures, kafka
 from sluice_workers.failures import Failures
-from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
-from sluice_workers.state import ProcessState
 from sluice_workers.trouble import Troubles, pause
 from sluice_workers.write import metrics
-from sluice_workers.write.batch import Batcher, Entry, Limits, Rejected, Trigger
+from sluice_workers.write.batch import Batcher, Limits
+from sluice_workers.write.claims import claim, look
 from sluice_workers.write.committer import Committer
+from sluice_workers.write.database import connect, sink_uri
 from sluice_workers.write.offsets import FencedError, Owner
-from sluice_workers.write.row import InvalidRecordError, RowParser
-from sluice_workers.write.sink import Sink, connect
+from sluice_workers.write.pipeline import Pipeline
+from sluice_workers.write.progress import Progress
+from sluice_workers.write.reader import Reader
+from sluice_workers.write.row import RowParser, identify
+from sluice_workers.write.session import Session
+from sluice_workers.write.size import ladder
+from sluice_workers.write.start import Gap, Start
 
 POLL: Final = 0.25
 """Seconds that one read waits for records."""
+CHUNK: Final = 500
+"""Records that are parsed at a stretch: the commit under way goes on in between."""
 DRAIN: Final = 2.5
 """Seconds that a rebalance waits for the batch in hand; what is left is read again by the next."""
+FOLLOW: Final = 1.0
+"""Seconds between two commits of the group's offsets in Kafka."""
+LOOK_AGAIN: Final = 10.0
+"""Seconds after which a partition with a gap is looked at again."""
 FETCH_BYTES: Final = 1 << 20
 _LOG: Final = logging.getLogger(__name__)
 
@@ -48,28 +55,23 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def __init__(self, settings: WriterSettings, context: ProcessContext) -> None:
         self._settings = settings
         self._context = context
-        self._uri = settings.sink.secret_ref.key
         self._parser = RowParser(settings.sink)
+        self._identity = identify(settings.sink)
         batch = settings.batch
-        self._batcher = Batcher(
-            Limits(batch.min_size, batch.max_size, batch.max_bytes, batch.timeout.seconds)
-        )
-        self._max_records = batch.max_size
-        generation = settings.records.generation
-        self._owner = Owner(settings.uid, str(settings.job), generation)
+        self._limits = Limits(batch.min_size, batch.max_bytes, batch.timeout.seconds)
+        self._sizing = ladder(batch.min_size, batch.max_size)
+        self._owner = Owner(settings.uid, str(settings.job), settings.records.generation)
         self._lock = asyncio.Lock()
         self._rebalancing = False
         self._assigned: set[TopicPartition] = set()
-        self._assignment = 0
-        """Counts assignments: what was read under an earlier one is not ours any more."""
-        self._committer: Committer | None = None
+        self._pipeline: Pipeline | None = None
         """None while the assigned partitions are not claimed."""
-        self._sink: Sink | None = None
+        self._session: Session | None = None
+        self._gaps: dict[int, Gap] = {}
+        self._followed: dict[int, int] = {}
+        self._follow_at = self._look_at = 0.0
         self._troubles = Troubles()
-        self._done = Meter(time.monotonic())
-        self._bytes = Meter(time.monotonic())
-        self._latency = Meter(time.monotonic())
-        self._total = self._failed = 0
+        self._progress = Progress(time.monotonic())
 
     async def run(self) -> None:
         """Write until told to stop; what fails outside is tried again for ever."""
@@ -112,8 +114,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await closing
             except (KafkaError, OSError) as error:
                 _LOG.info("while closing: %s", error)
-        if self._sink is not None:
-            await self._sink.close()
+        await self._forget()
 
     async def _loop(self) -> None:
         while not self._context.stopping.is_set():
@@ -124,16 +125,14 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 _LOG.warning("%s: claiming again", error)
                 await self._give_back()
             except DependencyError as error:
+                metrics.FAILURES.labels(error.reason).inc()
                 self._troubles.say(error.reason, str(error))
                 await self._give_back()
                 await pause(self._context.stopping)
             except NoOffsetForPartitionError:
                 continue  # the client looked before the claim; its answer is not needed
-            except OffsetOutOfRangeError as error:
-                self._troubles.say(
-                    "OffsetOutOfRange",
-                    f"records that were not written yet are gone from the topic: {error}",
-                )
+            except OffsetOutOfRangeError:
+                await self._give_back()  # the claim tells what is gone
                 await pause(self._context.stopping)
             except KafkaError as error:
                 self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
@@ -142,130 +141,127 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._drain()
 
     async def _step(self) -> None:
-        """Claim what is not claimed, read a little, commit what is due."""
+        """Claim what is not claimed, then read a little."""
         async with self._lock:
-            if self._assigned and self._committer is None:
+            if self._assigned and self._pipeline is None:
                 await self._claim()
-            assignment = self._assignment
-        wait = self._batcher.wait(time.monotonic())
-        timeout = POLL if wait is None else min(POLL, wait)
-        room = max(1, self._batcher.room)
-        found = await self._consumer.getmany(timeout_ms=int(timeout * 1000), max_records=room)
-        async with self._lock:
-            if assignment == self._assignment and self._committer is not None:
-                self._add(found.values())
-            if trigger := self._batcher.due(time.monotonic()):
-                await self._flush(trigger)
-
-    def _add(self, batches: Iterable[Sequence[Any]]) -> None:
-        now = time.monotonic()
-        for messages in batches:
-            for message in messages:
-                self._batcher.add(self._entry(message), now)
-        metrics.BUFFERED.set(len(self._batcher))
-
-    def _entry(self, message: Any) -> Entry:
-        self._refuse_other_generation(message)
-        value = message.value or b""
-        self._bytes.add(time.monotonic(), 1, len(value))
-        content: Any
-        try:
-            content = self._parser.parse(
-                message.key, message.value, message.headers, message.timestamp
-            )
-        except InvalidRecordError as error:
-            key = (message.key or b"").decode(errors="replace")
-            item = wire.header(message.headers, wire.ITEM) or ""
-            text = value.decode(errors="replace")
-            content = Rejected(key, item, str(error), text)
-            self._failed += 1
-        return Entry(message.partition, message.offset, len(value), content)
-
-    def _refuse_other_generation(self, message: Any) -> None:
-        found = wire.header(message.headers, wire.GENERATION)
-        wanted = str(self._settings.records.generation)
-        if found is not None and found != wanted:
-            raise DependencyError(
-                "TopicRecreated",
-                f"topic {message.topic} holds records of generation {found}, wanted {wanted}:"
-                " it was made anew behind the operator's back",
-            )
-
-    async def _flush(self, trigger: Trigger) -> None:
-        """Commit the batch in hand; then let the group's offsets in Kafka follow."""
-        entries = self._batcher.take()
-        if not entries or self._committer is None:
+            pipeline = self._pipeline
+            await self._follow()
+        room = await pipeline.room(POLL) if pipeline else CHUNK
+        if not room:
             return
-        started = time.monotonic()
-        await self._committer.commit(entries)
-        now = time.monotonic()
-        self._troubles.clear()
-        self._total += len(entries)
-        self._done.add(now, len(entries))
-        self._latency.add(now, 1, now - started)
-        metrics.BATCHES.labels(trigger).inc()
-        metrics.BUFFERED.set(0)
-        await self._follow({entry.partition for entry in entries})
-
-    async def _follow(self, partitions: Iterable[int]) -> None:
-        """Commit to Kafka what Postgres says; Postgres is the truth, so a failure costs nothing."""
-        if self._committer is None:
-            return
-        topic, positions = self._settings.records.name, self._committer.positions
-        offsets = {
-            TopicPartition(topic, partition): positions[partition].next_offset
-            for partition in partitions
-        }
-        try:
-            await self._consumer.commit(offsets)
-        except (KafkaError, ValueError) as error:
-            _LOG.info("the group's offsets in Kafka will follow later: %s", error)
+        found = await self._consumer.getmany(
+            timeout_ms=int(POLL * 1000), max_records=min(room, CHUNK)
+        )
+        # What was read under an earlier claim is not ours any more.
+        if found and pipeline is not None and pipeline is self._pipeline:
+            batch = self._reader.read(found.values(), time.monotonic())
+            self._progress.read(batch)
+            pipeline.add(batch)
 
     async def _claim(self) -> None:
         """Claim the assigned partitions, and go on where Postgres says."""
-        if self._sink is None:
-            uri = read_text(self._context.folder / "sink" / self._uri).strip()
-            self._sink = await connect(uri, self._settings.sink, f"sluice/{self._settings.job}")
-        starts = await self._consumer.beginning_offsets(list(self._assigned))
-        places = {place.partition: offset for place, offset in starts.items()}
-        positions = await self._sink.claim(self._owner, places)
+        if self._session is None:
+            self._session = await self._open()
+        found = await claim(self._consumer, self._session, self._owner, self._assigned)
+        self._gaps = dict(found.gaps)
+        self._look_at = time.monotonic() + LOOK_AGAIN
+        starts = {at: position.next_offset for at, position in found.positions.items()}
         for place in self._assigned:
-            at = positions[place.partition].next_offset
-            if at < places[place.partition]:
-                raise DependencyError(
-                    "OffsetOutOfRange",
-                    f"{place.topic}/{place.partition}: the next record to write is {at}, the oldest"
-                    f" in the topic is {places[place.partition]}: what is between them is lost",
-                )
-            self._consumer.seek(place, at)
-        self._consumer.resume(*self._assigned)
-        self._committer = Committer(self._sink, self._owner, positions, self._failures)
+            if place.partition in starts:
+                self._consumer.seek(place, starts[place.partition])
+                self._consumer.resume(place)
+        committer = Committer(
+            self._session, self._owner, found.positions, self._failures, self._identity
+        )
+        self._reader = Reader(self._parser, self._settings.records, starts)
+        batcher = Batcher(self._limits, self._sizing.size)
+        self._pipeline = Pipeline(committer, batcher, self._sizing, self._committed)
         self._troubles.clear()
-        await self._follow(positions)
+        self._followed = {}
+        self._follow_at = 0.0
+
+    async def _open(self) -> Session:
+        application = f"sluice/{self._settings.job}"
+        folder, key = self._context.folder / "sink", self._settings.sink.secret_ref.key
+
+        async def opened() -> Any:
+            return await connect(sink_uri(folder, key), application)
+
+        return Session(await opened(), self._settings.sink, opened, application)
+
+    async def _follow(self) -> None:
+        """Commit to Kafka what Postgres says; Postgres is the truth, so a failure costs nothing."""
+        now = time.monotonic()
+        if self._pipeline is None or now < self._follow_at:
+            return
+        self._follow_at = now + FOLLOW
+        topic, positions = self._settings.records.name, self._pipeline.committer.positions
+        ends = {at: position.next_offset for at, position in positions.items()}
+        moved = {at: end for at, end in ends.items() if self._followed.get(at) != end}
+        try:
+            if moved:
+                await self._consumer.commit(
+                    {TopicPartition(topic, at): end for at, end in moved.items()}
+                )
+            self._followed = ends
+        except (KafkaError, ValueError) as error:
+            _LOG.info("the group's offsets in Kafka will follow later: %s", error)
+        self._progress.lag(self._lag(ends))
+        if self._gaps and now >= self._look_at:
+            await self._look_at_gaps(now)
+
+    def _lag(self, ends: dict[int, int]) -> int:
+        topic = self._settings.records.name
+        marks = {at: self._consumer.highwater(TopicPartition(topic, at)) for at in ends}
+        return sum(max(0, mark - ends[at]) for at, mark in marks.items() if mark is not None)
+
+    async def _look_at_gaps(self, now: float) -> None:
+        """Claim everything anew when somebody has decided about a partition with a gap."""
+        self._look_at = now + LOOK_AGAIN
+        places = [place for place in self._assigned if place.partition in self._gaps]
+        session = await self._open()
+        try:
+            found = await look(self._consumer, session, self._owner, places)
+        finally:
+            await session.close()
+        if any(isinstance(each, Start) for each in found.values()):
+            await self._drain()
+
+    def _committed(self, batch: Any, seconds: float) -> None:
+        self._troubles.clear()
+        self._progress.committed(batch, seconds)
 
     async def _give_back(self) -> None:
         """Forget what is in hand and the session: only a new claim tells what was committed."""
         async with self._lock:
-            self._batcher.take()
-            self._committer = None
+            await self._forget()
             if self._assigned:
                 self._consumer.pause(*self._assigned)
-            if self._sink is not None:
-                await self._sink.close()
-                self._sink = None
+
+    async def _forget(self) -> None:
+        if self._pipeline is not None:
+            self._sizing = self._pipeline.sizing
+            await self._pipeline.abandon()
+            self._pipeline = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _drain(self) -> None:
         """Commit what is in hand within DRAIN seconds, else leave it to the successor."""
-        if self._committer is None:
+        if self._pipeline is None:
             return
         try:
-            async with asyncio.timeout(DRAIN):
-                await self._flush(Trigger.DRAIN)
+            await self._pipeline.finish(DRAIN)
         except (TimeoutError, DependencyError, FencedError) as error:
             _LOG.info("left to the successor: %s", error or "it took too long")
-            if self._sink is not None:
-                await self._sink.close()
-                self._sink = None
+            await self._forget()
+            return
+        self._follow_at = 0.0
+        self._gaps = {}
+        await self._follow()
+        self._sizing, self._pipeline = self._pipeline.sizing, None
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Commit what is in hand; hold the lock until partitions are assigned."""
@@ -273,15 +269,13 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._lock.acquire()
             self._rebalancing = True
         await self._drain()
-        self._batcher.take()
-        self._committer = None
         self._assigned = set()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Take note of the partitions; they are claimed outside of the rebalance."""
         metrics.REBALANCES.inc()
         self._assigned = set(assigned)
-        self._assignment += 1
+        self._progress.assigned = True
         if self._assigned:
             self._consumer.pause(*self._assigned)
         if self._rebalancing:
@@ -290,22 +284,13 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _report(self) -> None:
         while True:
-            self._context.report(self._state(time.monotonic()))
+            gap = next(iter(self._gaps.values()), None)
+            if gap is not None:
+                self._troubles.say(gap.reason, gap.message)
+            partitions = tuple(sorted(place.partition for place in self._assigned))
+            state = self._progress.state(self._context.index, partitions, self._pipeline)
+            self._context.report(state.model_copy(update={"trouble": self._troubles.current()}))
             await asyncio.sleep(1)
-
-    def _state(self, now: float) -> ProcessState:
-        return ProcessState(
-            process=self._context.index,
-            ready=self._committer is not None or (self._assignment > 0 and not self._assigned),
-            trouble=self._troubles.current(),
-            assigned=tuple(sorted(place.partition for place in self._assigned)),
-            in_flight=len(self._batcher),
-            done=self._total,
-            failed=self._failed,
-            rate=self._done.rate(now),
-            latency=self._latency.mean(now),
-            message_bytes=self._bytes.mean(now),
-        )
 
 
 async def run(context: ProcessContext) -> None:

@@ -10,21 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messages import Received
 from sluice_api.sink import ColumnType, PostgresSink
 from sluice_workers import wire
 from sluice_workers.write.convert import CONVERTERS
-from sluice_workers.write.row import InvalidRecordError, Parsed, RowParser
+from sluice_workers.write.row import InvalidRecordError, Row, RowParser, identify
+
+
+def sink(columns: dict[str, Any], **changes: Any) -> PostgresSink:
+    content = {"secretRef": {"name": "w"}, "table": "public.t", "columns": columns}
+    key = {"key": [next(iter(columns))]}
+    return PostgresSink.model_validate(content | key | changes)
 
 
 def parser(columns: dict[str, Any], **changes: Any) -> RowParser:
-    content = {"secretRef": {"name": "w"}, "table": "public.t", "columns": columns}
-    key = {"key": [next(iter(columns))]}
-    return RowParser(PostgresSink.model_validate(content | key | changes))
+    return RowParser(sink(columns, **changes))
 
 
-def parse(found: RowParser, record: Any) -> Parsed:
-    headers = ((wire.ITEM, b"r/k"), (wire.ORDINAL, b"2"), (wire.VERSION, b"77"))
-    return found.parse(b"k", json.dumps(record).encode(), headers, 1_700_000_000_000)
+def parse(found: RowParser, record: Any) -> Row:
+    return found.parse(Received(json.dumps(record).encode()))
 
 
 def test_columns_are_filled_from_names_paths_and_metadata() -> None:
@@ -43,15 +47,32 @@ def test_columns_are_filled_from_names_paths_and_metadata() -> None:
     parsed = parse(found, record)
     at = datetime.fromtimestamp(1_700_000_000, UTC)
     whole = json.dumps(record, separators=(",", ":")).encode()
-    assert parsed.values == (5, "b", whole, "k", "r/k#2", at, None, 77)
-    assert parsed.identity == (5,)
-    assert parsed.order == (77, 2)
+    assert parsed == (5, "b", whole, "k", "r/k#2", at, None, 77)
 
 
 def test_appended_records_are_known_by_their_id() -> None:
-    found = parser({"a": {"type": "text"}}, mode="Append", key=[])
-    assert parse(found, {"a": "x"}).values == ("x", "r/k#2")
-    assert parse(found, {"a": "x"}).identity == ("r/k#2",)
+    given = sink({"a": {"type": "text"}}, mode="Append", key=[])
+    parsed = parse(RowParser(given), {"a": "x"})
+    assert parsed == ("x", "r/k#2")
+    assert identify(given)(parsed) == "r/k#2"
+
+
+def test_a_row_is_known_by_its_key() -> None:
+    columns = {"a": {"type": "text"}, "b": {"type": "bigint"}, "c": {"type": "text[]"}}
+    row = ("x", 1, ["y"], 7)
+    assert identify(sink(columns, key=["b"]))(row) == 1
+    assert identify(sink(columns, key=["b", "a"]))(row) == (1, "x")
+    of_lists = identify(sink(columns, key=["c", "a"]))
+    assert hash(of_lists(row)) != hash(of_lists(("x", 1, ["z"], 7)))
+
+
+@pytest.mark.parametrize("missing", [wire.ITEM, wire.ORDINAL, wire.VERSION])
+def test_a_missing_header_is_told(missing: str) -> None:
+    columns = {"id": {"type": "bigint"}, "record": {"type": "text", "metadata": "RecordId"}}
+    message = Received(b'{"id": 1}')
+    message.headers = tuple(pair for pair in message.headers if pair[0] != missing)
+    with pytest.raises(InvalidRecordError, match=f"header '{missing}' is missing"):
+        parser(columns).parse(message)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +137,8 @@ def test_a_missing_key_is_refused() -> None:
 
 def test_numbers_keep_every_digit_where_a_column_is_numeric() -> None:
     found = parser({"id": {"type": "bigint"}, "price": {"type": "numeric"}})
-    headers = ((wire.ITEM, b"i"), (wire.ORDINAL, b"0"), (wire.VERSION, b"1"))
-    parsed = found.parse(b"k", b'{"id": 1, "price": 0.1234567890123456789}', headers, 0)
-    assert parsed.values[1] == Decimal("0.1234567890123456789")
+    parsed = found.parse(Received(b'{"id": 1, "price": 0.1234567890123456789}'))
+    assert parsed[1] == Decimal("0.1234567890123456789")
 
 
 def test_a_literal_backslash_is_no_nul() -> None:
@@ -128,10 +148,9 @@ def test_a_literal_backslash_is_no_nul() -> None:
 @given(st.sampled_from(list(ColumnType)), st.text() | st.integers() | st.floats() | st.booleans())
 def test_no_value_breaks_a_parser_in_any_other_way(kind: ColumnType, value: Any) -> None:
     found = parser({"id": {"type": "text"}, "c": {"type": kind.value}})
-    headers = ((wire.ITEM, b"i"), (wire.ORDINAL, b"0"), (wire.VERSION, b"1"))
     body = json.dumps({"id": "1", "c": value}).encode()
     try:
-        parsed = found.parse(b"k", body, headers, 0)
+        parsed = found.parse(Received(body))
     except InvalidRecordError:
         return
-    assert len(parsed.values) == 3
+    assert len(parsed) == 3

@@ -1,0 +1,74 @@
+"""How the sink's database is reached: the URI of the Secret, read anew for each connection.
+
+A password that was rotated is used by the next connection. Several hosts with
+``target_session_attrs=read-write`` lead to the primary, whichever it is. ``ca.crt`` beside the URI
+turns verification on.
+"""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+
+from sluice_api.errors import DependencyError
+from sluice_workers.settings import read_text
+from sluice_workers.write.refusal import ERRORS, failure
+
+Connection = asyncpg.Connection  # subscripted only in annotations: it is no generic at run time
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds that the database has to accept a connection."""
+AUTHORITY: Final = "ca.crt"
+"""The Secret's key with the PEM text of the authority that signed the server's certificate."""
+
+
+def sink_uri(folder: Path, key: str) -> str:
+    """Return the sink's URI. Raises ``ConfigurationError`` when the Secret lacks it."""
+    return verified(read_text(folder / key).strip(), folder / AUTHORITY)
+
+
+def verified(uri: str, authority: Path) -> str:
+    """Add to a URI that the server must prove itself, when there is an authority to ask."""
+    if not authority.is_file():
+        return uri
+    query = urlsplit(uri).query
+    added = [] if "sslmode=" in query else ["sslmode=verify-full"]
+    if "sslrootcert=" not in query:
+        added.append(f"sslrootcert={quote(str(authority))}")
+    return uri + ("&" if query else "?") + "&".join(added) if added else uri
+
+
+async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
+    """Open a connection that works behind a pooler too. Raises ``DependencyError``."""
+    try:
+        connection = await asyncpg.connect(
+            uri,
+            timeout=CONNECT_TIMEOUT,
+            # A named statement lives in a session, and a pooler may give each transaction another.
+            statement_cache_size=0,
+            server_settings={"application_name": application[:63]},
+        )
+    except ERRORS as error:
+        if isinstance(error, ValueError):
+            # What a URI that cannot be parsed says of itself may be a part of its password.
+            raise DependencyError(
+                "InvalidUri",
+                "the sink's URI cannot be read: it must be postgresql://user:password@host/database"
+                " with special characters percent-encoded",
+            ) from None
+        raise failure(error) from error
+    try:
+        # The text codec of jsonb would break binary COPY.
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_jsonb, decoder=bytes, format="binary"
+        )
+    except ERRORS as error:
+        connection.terminate()
+        raise failure(error) from error
+    return connection
+
+
+def _jsonb(value: bytes) -> bytes:
+    """Encode jsonb's binary form: the number of its version, then the JSON."""
+    return b"\x01" + value

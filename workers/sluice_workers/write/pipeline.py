@@ -1,0 +1,106 @@
+"""While a batch is committed, the next one is filled: what happens under one claim."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from sluice_workers.write import metrics
+from sluice_workers.write.batch import Batch, Batcher, Trigger
+from sluice_workers.write.committer import Committer
+from sluice_workers.write.size import Sizing, observe
+
+
+class Pipeline:
+    """Takes records in, and commits them one batch after the other, in their order."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        batcher: Batcher,
+        sizing: Sizing,
+        committed: Callable[[Batch, float], None],
+    ) -> None:
+        self.committer = committer
+        self.sizing = sizing
+        self._batcher = batcher
+        self._committed = committed
+        """Called with each batch and the seconds that its commit took."""
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._ending = False
+        self._committing = asyncio.create_task(self._run())
+
+    def __len__(self) -> int:
+        return len(self._batcher)
+
+    def add(self, read: Batch) -> None:
+        """Add records that were read after all before."""
+        self._batcher.add(read)
+        self._filled.set()
+        metrics.BUFFERED.set(len(self._batcher))
+
+    async def room(self, seconds: float) -> int:
+        """Return how many records to read, waiting for room for some seconds.
+
+        Raises what a commit failed with.
+        """
+        if self._committing.done() and not self._committing.cancelled():
+            self._committing.result()
+        if not self._batcher.room():
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._emptied.wait()
+        return self._batcher.room()
+
+    async def finish(self, seconds: float) -> None:
+        """Commit what is in hand. Raises what a commit failed with, or ``TimeoutError``."""
+        self._ending = True
+        self._filled.set()
+        async with asyncio.timeout(seconds):
+            await self._committing
+
+    async def abandon(self) -> None:
+        """Stop at once: only a new claim tells what was committed."""
+        self._committing.cancel()
+        await asyncio.wait({self._committing})
+        if not self._committing.cancelled():
+            self._committing.exception()
+
+    async def _run(self) -> None:
+        try:
+            while trigger := await self._due():
+                await self._commit(trigger)
+        finally:
+            self._emptied.set()
+
+    async def _due(self) -> Trigger | None:
+        """Return why the batch in hand is to be committed; None when all is done."""
+        while True:
+            now = time.monotonic()
+            if trigger := self._batcher.due(now):
+                return trigger
+            if self._ending:
+                return Trigger.DRAIN if len(self._batcher) else None
+            self._filled.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._batcher.wait(now)):
+                    await self._filled.wait()
+
+    async def _commit(self, trigger: Trigger) -> None:
+        started = time.monotonic()
+        metrics.BATCH_AGE.observe(self._batcher.age(started))
+        batch = self._batcher.take()
+        self._emptied.set()
+        await self.committer.commit(batch)
+        seconds = time.monotonic() - started
+        self.sizing = observe(self.sizing, len(batch), seconds)
+        self._batcher.size = self.sizing.size
+        metrics.SIZE.set(self.sizing.size)
+        metrics.BATCHES.labels(trigger).inc()
+        metrics.BATCH_SIZE.observe(len(batch))
+        metrics.RECORDS.inc(len(batch))
+        metrics.BYTES.inc(batch.bytes)
+        metrics.BUFFERED.set(len(self._batcher))
+        self._committed(batch, seconds)

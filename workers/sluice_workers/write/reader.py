@@ -1,0 +1,72 @@
+"""From what the broker's client returns to records of a batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sluice_api.errors import DependencyError
+from sluice_workers import wire
+from sluice_workers.settings import Topic
+from sluice_workers.write.batch import Batch, Rejected
+from sluice_workers.write.row import InvalidRecordError, Message, RowParser
+
+
+class Reader:
+    """Reads claimed partitions of one topic, each from a known offset, without a hole."""
+
+    def __init__(self, parser: RowParser, topic: Topic, starts: Mapping[int, int]) -> None:
+        self._parser = parser
+        self._topic = topic
+        self._generation = str(topic.generation)
+        self._next = dict(starts)
+
+    def read(self, found: Iterable[Sequence[Message]], now: float) -> Batch:
+        """Parse messages, a sequence for each partition; ``now`` is a monotonic time in seconds.
+
+        Raises ``DependencyError`` when the topic is another one than before, or has a hole.
+        """
+        batch = Batch(since=now)
+        for messages in found:
+            self._check(messages)
+            self._parse(messages, batch)
+        return batch
+
+    def _parse(self, messages: Sequence[Message], batch: Batch) -> None:
+        parse = self._parser.parse
+        size = 0
+        for message in messages:
+            try:
+                row = parse(message)
+            except InvalidRecordError as error:
+                batch.rejected.append(rejected(message, str(error)))
+            else:
+                batch.rows.append(row)
+                batch.messages.append(message)
+            size += len(message.value or b"")
+        batch.bytes += size
+        last = messages[-1]
+        batch.ends[last.partition] = self._next[last.partition] = last.offset + 1
+        batch.fetched_at = max(batch.fetched_at, last.timestamp)
+
+    def _check(self, messages: Sequence[Message]) -> None:
+        first, last = messages[0], messages[-1]
+        place = f"{self._topic.name}/{first.partition}"
+        found = wire.header(first.headers, wire.GENERATION)
+        if found is not None and found != self._generation:
+            raise DependencyError(
+                "TopicRecreated",
+                f"{place} holds records of generation {found}, wanted {self._generation}: the topic"
+                " was made anew behind the operator's back",
+            )
+        wanted = self._next[first.partition]
+        if (first.offset, last.offset) != (wanted, wanted + len(messages) - 1):
+            raise DependencyError(
+                "RecordsMissing",
+                f"{place}: records {wanted} to {wanted + len(messages) - 1} were to follow, found"
+                f" {first.offset} to {last.offset}",
+            )
+
+
+def rejected(message: Message, why: str) -> Rejected:
+    """Return what the dead topic is told of a record."""
+    key = (message.key or b"").decode(errors="replace")
+    item = wire.header(message.headers, wire.ITEM) or ""
+    return Rejected(key, item, why, (message.value or b"").decode(errors="replace"))

@@ -1,0 +1,127 @@
+"""A session of the sink's database, and the transaction that commits rows with their offsets."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from sluice_api.sink import PostgresSink
+from sluice_workers.write import offsets
+from sluice_workers.write.database import Connection
+from sluice_workers.write.merge import (
+    BEGIN,
+    CHECK,
+    DEFER,
+    SHAPE,
+    Statements,
+    statements,
+    table_name,
+)
+from sluice_workers.write.offsets import Owner, Position
+from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
+from sluice_workers.write.row import Row, bookkeeping_column
+from sluice_workers.write.stall import watched
+
+
+class Transaction:
+    """One transaction: rows first, last the offsets."""
+
+    def __init__(
+        self, connection: "Connection[asyncpg.Record]", sink: PostgresSink, sql: Statements
+    ) -> None:
+        self._connection = connection
+        self._columns = [*sink.columns, bookkeeping_column(sink)]
+        self._schema, self._table = table_name(sink)
+        self._sql = sql
+
+    async def insert(self, rows: Sequence[Row]) -> None:
+        """COPY rows right into the table; fails when one of them is there already."""
+        await self._connection.copy_records_to_table(
+            self._table, schema_name=self._schema, records=rows, columns=self._columns
+        )
+
+    async def merge(self, rows: Sequence[Row]) -> None:
+        """COPY rows, at most one for each identity, into the buffer, and merge it."""
+        await self._connection.execute(self._sql.create_buffer)
+        await self._connection.copy_records_to_table(
+            self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
+        )
+        await self._connection.execute(self._sql.merge)
+
+    async def attempt(self, rows: Sequence[Row]) -> Exception | None:
+        """Merge rows within a savepoint; return the error when one of them is refused."""
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(DEFER)
+                await self.merge(rows)
+                await self._connection.execute(f"{CHECK}; {self._sql.empty_buffer}")
+        except ERRORS as error:
+            if kind(error) is Kind.RECORD:
+                return error
+            raise
+        return None
+
+    async def advance(
+        self, owner: Owner, positions: Mapping[int, Position], ends: Mapping[int, int]
+    ) -> None:
+        """Move the offsets, as the last statement. Raises ``FencedError``."""
+        await offsets.advance(self._connection, owner, positions, ends)
+
+
+class Session:
+    """A connection to the sink's database."""
+
+    def __init__(
+        self,
+        connection: "Connection[asyncpg.Record]",
+        sink: PostgresSink,
+        reopen: Callable[[], Awaitable["Connection[asyncpg.Record]"]],
+        application: str,
+    ) -> None:
+        self._connection = connection
+        self._sink = sink
+        self._reopen = reopen
+        self._application = application
+        self._statements: Statements | None = None
+
+    async def close(self) -> None:
+        """End the session at once: what was not committed is not."""
+        self._connection.terminate()
+
+    async def claim(self, owner: Owner, starts: Mapping[int, int]) -> dict[int, Position]:
+        """Claim partitions. Raises ``DependencyError``."""
+        try:
+            async with self._begun():
+                return await offsets.claim(self._connection, owner, starts)
+        except ERRORS as error:
+            raise failure(error) from error
+
+    async def known(self, owner: Owner, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the next offsets of the partitions that were ever claimed.
+
+        Raises ``DependencyError``.
+        """
+        try:
+            return await offsets.known(self._connection, owner, partitions)
+        except ERRORS as error:
+            raise failure(error) from error
+
+    def look_again(self) -> None:
+        """Forget what the table looked like."""
+        self._statements = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begin a transaction, and commit it. Raises what asyncpg raises."""
+        async with self._begun():
+            if self._statements is None:
+                table = ".".join(table_name(self._sink))
+                shape = await self._connection.fetch(SHAPE, table)
+                self._statements = statements(self._sink, [tuple(row) for row in shape])
+            yield Transaction(self._connection, self._sink, self._statements)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
+        async with watched(self._reopen, self._application), self._connection.transaction():
+            await self._connection.execute(BEGIN)
+            yield
