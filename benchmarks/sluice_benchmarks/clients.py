@@ -10,8 +10,9 @@ import aiohttp
 import httpx
 import uvloop
 
-from sluice_api.source import Http
-from sluice_workers.fetch.api import Api, default_headers
+from sluice_api.http import Http
+from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Fetched
 from sluice_workers.fetch.routes import Direct
@@ -44,11 +45,16 @@ def raw_aiohttp(url: str, in_flight: int) -> Ask:
     return ask
 
 
+async def permitted() -> None:
+    """Permit everything."""
+
+
 def fetcher(url: str, in_flight: int) -> Ask:
     """The fetcher's HTTP path: URL from the item, request, answer, records."""
     keys = itertools.count()
     http = Http(url=f"{url}/{{key}}")
-    api, routes = Api(http), Direct(in_flight, default_headers(http, {}))
+    addresses = Addresses(("127.0.0.0/8",))
+    api, routes = Api(http, {}, None, permitted, addresses), Direct(in_flight, addresses)
 
     async def ask() -> None:
         key = next(keys)

@@ -18,8 +18,9 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
+from sluice_api.http import Http
 from sluice_api.names import JobName
-from sluice_api.source import CircuitBreaker, Http, Retry
+from sluice_api.source import CircuitBreaker, Retry
 from sluice_api.spec import Compression
 from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
@@ -121,6 +122,7 @@ def _write(folder: Path, name: JobName, topics: Topics, url: str, changes: dict[
         namespace=name.namespace,
         name=name.name,
         uid="benchmark",
+        allowed_addresses=("127.0.0.0/8",),
         **topics.of,
         **(content | changes),
     )

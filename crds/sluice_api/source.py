@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from sluice_api.duration import Duration, Span
+from sluice_api.http import Http
 from sluice_api.model import Model, rule, rules
 from sluice_api.references import SecretKeyReference, SecretReference
 
@@ -137,50 +138,6 @@ class CircuitBreaker(Model):
     """How many requests of a process must fail in a row, with no other answer between them."""
     pause: Pause = Pause()
     """How long the job holds back between two tries."""
-
-
-class Http(Model):
-    """An HTTP API that is asked once per item."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "self.url.matches('^https?://.+')",
-                "'must be an http:// or https:// URL, found \"' + self.url + '\"'",
-                field=".url",
-            ),
-            rule(
-                "!self.url.matches('^https?://.+')"
-                r" || self.url.matches('^[^{}\\s]*([{][^{}\\s]+[}][^{}\\s]*)+$')",
-                "'must hold the item in braces, such as {key}, and no spaces, found \"'"
-                " + self.url + '\"'",
-                field=".url",
-            ),
-            rule(
-                "!has(self.headers) || self.headers.all(name,"
-                " name.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')"
-                r" && !self.headers[name].matches('[\\r\\n]'))",
-                "'names must be words such as X-Api-Key, values a line each'",
-                field=".headers",
-            ),
-        )
-    )
-
-    url: str = Field(min_length=1, max_length=2048)
-    """The URL of one item: {key} stands for the item key, other names in braces for attributes of
-    the item; each is percent-encoded."""
-    headers: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
-        default_factory=dict, max_length=64
-    )
-    """Headers sent with every request."""
-    headers_from: SecretReference | None = None
-    """A Secret whose keys are header names and whose values are sent with every request."""
-    timeout: Span = Span("10s")
-    """How long one attempt may take, from its start to the last byte of the answer."""
-    records: str = Field(default="$", min_length=1, max_length=1024)
-    """Where the records are in the JSON answer, as a JSONPath (RFC 9535); a match is a record."""
-    max_response_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
-    """Answers longer than this are given up."""
 
 
 class Sticky(StrEnum):

@@ -25,7 +25,7 @@ class Plan:
     troubles: tuple[Trouble, ...] = field(default=())
 
 
-def wanted(job: Job, image: str) -> Wanted | None:
+def wanted(job: Job, image: str, allowed_addresses: tuple[str, ...] = ()) -> Wanted | None:
     """Return what pods are rendered from, once every topic has a generation."""
     topics, run = job.status.topics, job.status.run
     if topics.items is None or topics.records is None or topics.dead is None or run is None:
@@ -39,6 +39,7 @@ def wanted(job: Job, image: str) -> Wanted | None:
         run=run.id,
         kafka_secret=given.kafka.name if given.kafka else own,
         redis_secret=given.redis.name if given.redis else own,
+        allowed_addresses=allowed_addresses,
     )
 
 

@@ -79,7 +79,7 @@ class Reconciler:
         memory = self._memory.get(job.name, Memory())
         job, finished = await self._run(job, seen)
         memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
-        want = plan.wanted(job, self._settings.worker_image)
+        want = plan.wanted(job, self._settings.worker_image, self._settings.allowed_addresses)
         if want is not None and seen.partitions is not None and memory.fetchers and memory.writers:
             found = plan.plan(job, seen, want, memory.fetchers, memory.writers)
             memory, refused = await self._apply(job, seen, found, memory)

@@ -35,6 +35,9 @@ def references(spec: IngestionJobSpec) -> list[Reference]:
     if http is not None and http.headers_from is not None:
         name = http.headers_from.name
         found.append(Reference("Secret", name, "spec.source.http.headersFrom"))
+    if http is not None and http.auth is not None:
+        name, keys = http.auth.secret
+        found.append(Reference("Secret", name, "spec.source.http.auth", keys))
     if handler is not None and handler.secret_ref is not None:
         name = handler.secret_ref.name
         found.append(Reference("Secret", name, "spec.source.handler.secretRef"))

@@ -40,6 +40,8 @@ class Wanted:
     run: str
     kafka_secret: str
     redis_secret: str
+    allowed_addresses: tuple[str, ...] = ()
+    """Networks that requests may go to although they are loopback or link-local."""
 
 
 def connections(job: Job, kafka: KafkaConnection, redis_url: str) -> Object:
@@ -68,6 +70,7 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             handler=source.handler,
             proxies=source.proxies,
             max_connections=source.max_connections,
+            allowed_addresses=wanted.allowed_addresses,
             retry=source.retry,
             circuit_breaker=source.circuit_breaker,
             rate_limit=source.rate_limit,
@@ -136,6 +139,9 @@ def fetcher(job: Job, wanted: Wanted, replicas: int) -> Object:
     if http is not None and http.headers_from is not None:
         mounts.append(_mount("headers"))
         volumes.append(_secret_volume("headers", http.headers_from.name))
+    if http is not None and http.auth is not None:
+        mounts.append(_mount("auth"))
+        volumes.append(_secret_volume("auth", http.auth.secret[0]))
     if (proxies := job.spec.source.proxies) is not None:
         mounts.append(_mount("proxies"))
         volumes.append(_secret_volume("proxies", proxies.secret_ref.name))

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from sluice_api.errors import ConfigurationError
 from sluice_api.model import Model
@@ -32,8 +33,25 @@ class OperatorSettings(Model):
     """The broker of jobs that name none."""
     namespace: str | None = Field(default=None, alias="SLUICE_NAMESPACE", min_length=1)
     """The one namespace to watch; all of them unless given."""
+    allowed_addresses: tuple[str, ...] = Field(default=(), alias="SLUICE_ALLOWED_ADDRESSES")
+    """Networks (CIDR, separated by commas) among the loopback and link-local addresses that jobs
+    may send requests to; none unless given."""
     port: int = Field(default=8080, alias="SLUICE_PORT", ge=1, le=65535)
     """Where /livez, /readyz and /metrics are served."""
+
+    @field_validator("allowed_addresses", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return [each.strip() for each in given.split(",") if each.strip()]
+
+    @field_validator("allowed_addresses")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for network in given:
+            ip_network(network)
+        return given
 
 
 def read(environment: Mapping[str, str] = os.environ) -> OperatorSettings:

@@ -6,6 +6,7 @@
 <folder>/sink/<key>             the sink's connection URI, from a Secret
 <folder>/source/<key>           the connection URI of a Postgres source, from a Secret
 <folder>/headers/<name>         headers of every request, from a Secret
+<folder>/auth/<key>             the credentials of http.auth, from a Secret
 <folder>/proxies/<key>          the list of proxies, from a Secret; followed when it changes
 <folder>/handler/<name>         what the user's own coroutine is given, from a Secret
 <folder>/items/<key>            items, from a ConfigMap
@@ -17,10 +18,11 @@ from typing import Final, Self
 from pydantic import Field, ValidationError
 
 from sluice_api.errors import ConfigurationError
+from sluice_api.http import Http
 from sluice_api.model import Model
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
-from sluice_api.source import CircuitBreaker, Handler, Http, Items, Proxies, RateLimit, Retry
+from sluice_api.source import CircuitBreaker, Handler, Items, Proxies, RateLimit, Retry
 from sluice_api.spec import Batch, Compression, Window
 
 DEFAULT_FOLDER: Final = Path("/etc/sluice")
@@ -80,6 +82,8 @@ class FetcherSettings(ProcessSettings):
     """The one of the two that the job has."""
     proxies: Proxies | None = None
     max_connections: int | None = None
+    allowed_addresses: tuple[str, ...] = ()
+    """Networks among the loopback and link-local addresses that requests may go to."""
     retry: Retry
     circuit_breaker: CircuitBreaker
     rate_limit: RateLimit | None = None

@@ -9,8 +9,9 @@ from aiohttp import web
 
 from integration.fetch.world import GENERATION, PARTITIONS, MakeWorld, Server, World
 from integration.processes import write_folder
+from sluice_api.http import Http
 from sluice_api.names import JobName
-from sluice_api.source import CircuitBreaker, Http, Retry
+from sluice_api.source import CircuitBreaker, Retry
 from sluice_api.spec import Compression
 from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
 
@@ -50,6 +51,7 @@ async def make_world(
                 {"attempts": 3, "backoff": {"initial": "50ms", "max": "2s"}}
             ),
             "circuit_breaker": CircuitBreaker(),
+            "allowed_addresses": ("127.0.0.0/8",),
             "processes": 2,
             "concurrency": 50,
         }

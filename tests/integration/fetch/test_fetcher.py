@@ -21,8 +21,9 @@ from integration.fetch.world import (
     parsed,
 )
 from integration.processes import kill, write_folder
+from sluice_api.http import Http
 from sluice_api.references import SecretReference
-from sluice_api.source import CircuitBreaker, Handler, Http, RateLimit
+from sluice_api.source import CircuitBreaker, Handler, RateLimit
 from sluice_workers import wire
 
 ORDERS = Path(__file__).parents[3] / "examples" / "orders"

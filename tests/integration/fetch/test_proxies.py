@@ -28,7 +28,8 @@ from integration.fetch.proxy_servers import (
 )
 from integration.fetch.world import MakeWorld, World, fetched, fetcher, keys, numbers, told
 from integration.processes import free_port, kill, pod, write_folder
-from sluice_api.source import Http, Proxies, Retry
+from sluice_api.http import Http
+from sluice_api.source import Proxies, Retry
 from sluice_workers.fetch.permits import LEASE
 
 ONCE = Retry(attempts=1)

@@ -79,6 +79,27 @@ def test_the_workers_can_read_what_the_operator_renders() -> None:
     assert json.loads(data["seed.json"])["run"] == RUN.id
 
 
+def test_credentials_are_mounted_and_must_hold_their_keys() -> None:
+    client = {"tokenUrl": "https://id/token", "secretRef": {"name": "client"}}
+    http = {"url": "http://api/{key}", "auth": {"oauth2ClientCredentials": client}}
+    source = job().spec.source.model_dump(by_alias=True, exclude_none=True) | {"http": http}
+    of = ready(source=source)
+    pod = pods(resources.fetcher(of, want(of), 1))
+    assert {"name": "auth", "secret": {"secretName": "client"}} in pod["volumes"]
+    mounted = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    assert "/etc/sluice/auth" in mounted
+    (found,) = [each for each in references(of.spec) if each.field == "spec.source.http.auth"]
+    assert (found.name, found.keys) == ("client", ("clientId", "clientSecret"))
+
+
+def test_what_the_administrator_allows_reaches_the_fetchers() -> None:
+    of = ready()
+    allowed = plan.wanted(of, "image:1", ("127.0.0.0/8",))
+    assert allowed is not None
+    text = resources.settings_map(of, allowed)["data"]["fetcher.json"]
+    assert FetcherSettings.model_validate_json(text).allowed_addresses == ("127.0.0.0/8",)
+
+
 def test_a_change_rolls_only_the_pods_that_it_concerns() -> None:
     before, after = ready(), ready(batch={"minSize": 7})
     same = [

@@ -15,9 +15,17 @@ from sluice_workers.wire import FailureReason
 UNAVAILABLE: Final = frozenset({500, 502, 503, 504})
 """Statuses that say more of the API than of the item."""
 SUSPECT: Final = frozenset(
-    {FailureReason.CONNECTION, FailureReason.TIMEOUT, FailureReason.HANDLER_ERROR}
+    {
+        FailureReason.CONNECTION,
+        FailureReason.TIMEOUT,
+        FailureReason.TOO_SLOW,
+        FailureReason.AUTHENTICATION,
+        FailureReason.FORBIDDEN_ADDRESS,
+        FailureReason.HANDLER_ERROR,
+    }
 )
-"""Reasons likewise. A faulty handler must not burn through every item either."""
+"""Reasons likewise. A faulty handler, or credentials that expired, must not burn through every item
+either."""
 
 
 def blames_api(failure: Failure) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp_socks import ProxyConnector, ProxyType
 from yarl import URL
 
+from sluice_workers.fetch.addresses import Addresses, ForbiddenAddressError
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.proxy import Proxy
 from sluice_workers.wire import FailureReason
@@ -146,7 +147,7 @@ class _ProxyConnector(aiohttp.TCPConnector):
 
 def open_session(
     limit: int,
-    headers: Mapping[str, str],
+    addresses: Addresses,
     proxy: Proxy | None = None,
     tally: Tally | None = None,
 ) -> aiohttp.ClientSession:
@@ -157,17 +158,18 @@ def open_session(
         if proxy.username is not None:
             auth = aiohttp.BasicAuth(proxy.username, proxy.password)
     return aiohttp.ClientSession(
-        connector=_connector(limit, proxy, tally),
+        connector=_connector(limit, addresses, proxy, tally),
         proxy=through,
         proxy_auth=auth,
         # What one item's answer sets is nothing to the next item.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
-        headers=headers,
     )
 
 
-def _connector(limit: int, proxy: Proxy | None, tally: Tally | None) -> aiohttp.TCPConnector:
+def _connector(
+    limit: int, addresses: Addresses, proxy: Proxy | None, tally: Tally | None
+) -> aiohttp.TCPConnector:
     options: dict[str, Any] = {"limit": limit, "keepalive_timeout": IDLE}
     if proxy is not None and proxy.scheme == "socks5":
         return _SocksConnector(
@@ -182,8 +184,16 @@ def _connector(limit: int, proxy: Proxy | None, tally: Tally | None) -> aiohttp.
         )
     if tally is not None:
         # Racing two addresses would open two connections for one request.
-        options |= {"socket_factory": tally.socket, "happy_eyeballs_delay": None}
+        options["happy_eyeballs_delay"] = None
+    make = tally.socket if tally is not None else _socket
+    # A proxy's own address is nobody's to forbid: it may be a sidecar.
+    options["socket_factory"] = addresses.guarding(make) if proxy is None else make
     return (aiohttp.TCPConnector if proxy is None else _ProxyConnector)(**options)
+
+
+def _socket(address: Any) -> socket.socket:
+    family, kind, protocol, *_ = address
+    return socket.socket(family, kind, protocol)
 
 
 def lacks_permit(error: BaseException) -> bool:
@@ -203,6 +213,8 @@ def connection_failure(error: BaseException) -> Failure:
                 return Failure(FailureReason.PROXY, message)
             case ContentEncodingError():
                 return Failure(FailureReason.MALFORMED, f"the answer cannot be decoded: {cause}")
+            case ForbiddenAddressError():
+                return Failure(FailureReason.FORBIDDEN_ADDRESS, str(cause))
         if isinstance(cause, _PROXY_ERRORS):
             return Failure(FailureReason.PROXY, str(cause))
     return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)

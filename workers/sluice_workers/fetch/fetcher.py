@@ -19,14 +19,18 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice_api.errors import ConfigurationError, DependencyError
+from sluice_api.http import Http
 from sluice_workers import failures, kafka, wire
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
-from sluice_workers.fetch.api import Api, default_headers
+from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.breaker import Breaker, blames_api
 from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.handler import HandlerApi
+from sluice_workers.fetch.http.api import Api
+from sluice_workers.fetch.http.credentials import Credentials, Static
+from sluice_workers.fetch.http.oauth2 import ClientCredentials
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
@@ -66,6 +70,7 @@ class Fetcher:
         self._context = context
         self._backlog = Backlog()
         self._breaker = Breaker(settings.circuit_breaker)
+        self._addresses = Addresses(settings.allowed_addresses)
         self._succeeded: set[str] = set()
         """Keys to take out of the failed set before their offsets are committed."""
         self._completions: set[asyncio.Task[None]] = set()
@@ -83,7 +88,7 @@ class Fetcher:
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
         self._limiter = self._limit(redis)
-        self._source = self._what_is_asked(folder)
+        self._source = self._what_is_asked(folder, redis)
         self._routes = self._ways(folder, redis)
         consumer = kafka.consumer(
             connection,
@@ -111,28 +116,39 @@ class Fetcher:
             reporting.cancel()
             await self._close(consumer, redis)
 
-    def _what_is_asked(self, folder: Path) -> Api | HandlerApi:
+    def _what_is_asked(self, folder: Path, redis: Redis) -> Api | HandlerApi:
         """Return what is asked for each item. Raises ``ConfigurationError``."""
         settings = self._settings
         if settings.http is not None:
-            return Api(settings.http)
+            return Api(
+                settings.http,
+                read_secret(folder / "headers"),
+                self._credentials(settings.http, folder / "auth", redis),
+                self._permission,
+                self._addresses,
+            )
         if settings.handler is None:
             raise ConfigurationError("fetcher.json: one of http and handler must be given")
         return HandlerApi(settings.handler, read_secret(folder / "handler"), self._permission)
 
+    def _credentials(self, http: Http, folder: Path, redis: Redis) -> Credentials | None:
+        if http.auth is None:
+            return None
+        if http.auth.oauth2_client_credentials is None:
+            return Static(http.auth, folder)
+        return ClientCredentials(http.auth, folder, redis, self._settings.job, http.timeout.seconds)
+
     def _ways(self, folder: Path, redis: Redis) -> Routes:
-        settings, headers = self._settings, {}
-        if settings.http is not None:
-            headers = default_headers(settings.http, read_secret(folder / "headers"))
+        settings = self._settings
         proxies = settings.proxies
         if proxies is None and settings.max_connections is None:
-            return Direct(settings.concurrency, headers)
+            return Direct(settings.concurrency, self._addresses)
         file = folder / "proxies" / proxies.secret_ref.key if proxies else None
         bounds = Bounds(proxies, file, settings.max_connections)
         shared = proxies.shared if proxies else None
         key = f"sluice:{{shared/{shared}}}:permits" if shared else settings.job.redis_key("permits")
         permits = Permits(redis, key, uuid.uuid4().hex)
-        return LeasedRoutes(bounds, permits, headers, self._troubles.say)
+        return LeasedRoutes(bounds, permits, self._addresses, self._troubles.say)
 
     def _limit(self, redis: Redis) -> Limiter:
         limit = self._settings.rate_limit

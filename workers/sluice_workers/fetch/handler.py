@@ -22,12 +22,12 @@ from sluice_api.errors import ConfigurationError
 from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
 from sluice_handler import Item as HandedItem
 from sluice_workers import kafka
-from sluice_workers.fetch.api import TooLargeError
 from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
+from sluice_workers.fetch.http.body import TooLargeError
+from sluice_workers.fetch.http.template import InvalidItemError, attributes
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
-from sluice_workers.fetch.request import InvalidItemError, attributes
 from sluice_workers.fetch.retry import parse_retry_after
 from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -15,6 +15,7 @@ import aiohttp
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.source import Proxies, Sticky
 from sluice_workers.fetch import metrics
+from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breaker import Breaker
 from sluice_workers.fetch.connection import Tally, open_session
 from sluice_workers.fetch.outcome import Failure
@@ -76,13 +77,11 @@ class Bounds:
 class LeasedRoutes:
     """Ways with bounds that hold for all processes of a job together."""
 
-    def __init__(
-        self, bounds: Bounds, permits: Permits, headers: Mapping[str, str], say: Say
-    ) -> None:
+    def __init__(self, bounds: Bounds, permits: Permits, addresses: Addresses, say: Say) -> None:
         """Begin to lease; ``say`` is told reason and message of what is wrong."""
         self._bounds = bounds
         self._permits = permits
-        self._headers = headers
+        self._addresses = addresses
         self._say = say
         self._text: str | None = None
         self._faults: tuple[str, ...] = ()
@@ -256,7 +255,7 @@ class LeasedRoutes:
         return route
 
     def _open(self, proxy: Proxy | None, tally: Tally | None) -> aiohttp.ClientSession:
-        return open_session(self._bounds.each, self._headers, proxy, tally)
+        return open_session(self._bounds.each, self._addresses, proxy, tally)
 
     def _may_open(self, route: Route) -> bool:
         if self._permits.ended(time.monotonic()) or route.open >= route.allowed:

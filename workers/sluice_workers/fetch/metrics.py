@@ -10,6 +10,10 @@ RECORDS: Final = Counter("sluice_fetch_records_total", "Records acknowledged by 
 RETRIES: Final = Counter("sluice_fetch_retries_total", "Items put back to be tried again.")
 COMMITS: Final = Counter("sluice_fetch_commits_total", "Commits of the group's offsets.")
 REBALANCES: Final = Counter("sluice_fetch_rebalances_total", "Assignments of partitions.")
+PAGES: Final = Counter("sluice_fetch_pages_total", "Answers of an item beyond its first page.")
+TOKEN_REQUESTS: Final = Counter(
+    "sluice_fetch_token_requests_total", "Requests for a token by outcome.", ["outcome"]
+)
 IN_FLIGHT: Final = Gauge(
     "sluice_fetch_requests_in_flight", "Requests in flight.", multiprocess_mode="livesum"
 )

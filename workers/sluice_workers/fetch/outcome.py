@@ -34,7 +34,9 @@ class Failure:
     @property
     def rate_limited(self) -> bool:
         """Whether the API refused only because it was asked too often."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS
+        if self.reason is FailureReason.HTTP_STATUS:
+            return self.status == HTTPStatus.TOO_MANY_REQUESTS
+        return self.reason is FailureReason.RATE_LIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ PASSING: Final = frozenset(
         FailureReason.CONNECTION,
         FailureReason.MALFORMED,
         FailureReason.RETRIED,
+        FailureReason.RATE_LIMITED,
+        FailureReason.AUTHENTICATION,
+        FailureReason.TOO_SLOW,
     }
 )
 """Reasons that another attempt may heal. A malformed answer is one: APIs cut them under load."""

@@ -1,12 +1,13 @@
 """The ways to the API: directly, or through proxies; which one a request takes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
 
+from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breaker import Breaker
 from sluice_workers.fetch.connection import Tally, open_session
 from sluice_workers.fetch.outcome import Failure
@@ -83,8 +84,8 @@ class Routes(Protocol):
 class Direct:
     """The one way of a job without proxies and without a bound of connections."""
 
-    def __init__(self, concurrency: int, headers: Mapping[str, str]) -> None:
-        self._route = Route("direct", open_session(concurrency, headers))
+    def __init__(self, concurrency: int, addresses: Addresses) -> None:
+        self._route = Route("direct", open_session(concurrency, addresses))
         self.trouble = None
 
     async def take(self, key: bytes) -> Route:  # noqa: ARG002  all go the same way

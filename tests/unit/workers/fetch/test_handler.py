@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from sluice_api.errors import ConfigurationError
 from sluice_api.source import Handler as Settings
 from sluice_handler import Context, GiveUp, Item, RateLimited, Retry
+from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.handler import HandlerApi, encoded, failure, load
 from sluice_workers.fetch.item import Item as QueueItem
 from sluice_workers.fetch.outcome import Failure, Fetched
@@ -106,7 +107,7 @@ class Asked:
 
     async def __call__(self, name: str, value: bytes = b"{}", **more: Any) -> Fetched | Failure:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
-        routes = Direct(10, {})
+        routes = Direct(10, Addresses(("127.0.0.0/8",)))
         api = HandlerApi(settings, {"token": "t-1"}, self.permission)
         try:
             route = await routes.take(b"k-1")

@@ -1,0 +1,103 @@
+"""One attempt at an item: its pages one after the other, then its records."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from sluice_api.http import Http
+from sluice_workers.fetch import metrics
+from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
+from sluice_workers.fetch.http.credentials import Credentials
+from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
+from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError, Walk
+from sluice_workers.fetch.http.progress import Parked, Progress
+from sluice_workers.fetch.http.request import Requests
+from sluice_workers.fetch.http.template import InvalidItemError
+from sluice_workers.fetch.item import Item
+from sluice_workers.fetch.outcome import Failure, Fetched
+from sluice_workers.fetch.retry import PASSING
+from sluice_workers.fetch.routes import Route
+from sluice_workers.wire import FailureReason
+
+PARKED_BYTES: Final = 16 << 20
+"""What the items that wait for their next attempt keep of their pages, in one process."""
+_RESUMABLE: Final = PASSING | {FailureReason.PROXY, FailureReason.NO_PERMIT}
+PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that say nothing of the page that was asked for."""
+
+
+class Api:
+    """The HTTP API of a job, asked for one item per call."""
+
+    def __init__(
+        self,
+        http: Http,
+        secret_headers: Mapping[str, str],
+        credentials: Credentials | None,
+        permission: Permission,
+        addresses: Addresses,
+    ) -> None:
+        """Raise ``ConfigurationError`` for a template or a path that cannot be used."""
+        self._requests = Requests(http, secret_headers)
+        self._exchange = Exchange(http, self._requests.plain, credentials, permission, addresses)
+        origins = self._exchange.origins
+        self._pages = Pages(http.pagination, origins) if http.pagination else None
+        self._permission = permission
+        self._most_bytes = http.max_item_bytes
+        self._parked = Parked(PARKED_BYTES)
+
+    async def ask(self, item: Item, route: Route) -> Fetched | Failure:
+        """Ask for one item, all its pages; the first request is permitted already."""
+        try:
+            progress = self._parked.take((item.partition, item.offset)) or self._begin(item)
+        except InvalidItemError as error:
+            return failure(error)
+        while True:
+            outcome = await self._exchange.ask(progress.request, progress.walk.home, route)
+            if isinstance(outcome, Failure):
+                return self._stopped(item, progress, outcome)
+            try:
+                if not self._follow(progress, outcome):
+                    return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
+            except (TooLargeError, PaginationError, MalformedAnswerError) as error:
+                return failure(error)
+            metrics.PAGES.inc()
+            await self._permission()
+
+    def _begin(self, item: Item) -> Progress:
+        request = self._requests.first(item)
+        if self._pages is None:
+            return Progress(request, Walk(request.url))
+        return Progress(*self._pages.first(request))
+
+    def _follow(self, progress: Progress, answer: Answer) -> bool:
+        """Take a page's records; return whether another page is to be asked for."""
+        progress.records += answer.records
+        progress.size += sum(map(len, answer.records))
+        progress.resumed = False
+        if progress.size > self._most_bytes:
+            raise TooLargeError(
+                f"the item's records are longer than maxItemBytes ({self._most_bytes})"
+            )
+        if self._pages is None or answer.ignored:
+            return False
+        page = Page(answer.document, answer.records, answer.url, answer.links)
+        found = self._pages.follow(progress.request, page, progress.walk)
+        if found is None:
+            return False
+        progress.request, progress.walk = found
+        return True
+
+    def _stopped(self, item: Item, progress: Progress, why: Failure) -> Failure:
+        """Keep what earlier pages brought for the item's next attempt, if that may succeed."""
+        if not progress.walk.pages:
+            return why
+        message = f"page {progress.walk.pages + 1}: {why.message}"
+        if why.reason in _RESUMABLE or why.status in PASSING_STATUSES:
+            self._parked.put((item.partition, item.offset), progress)
+        elif progress.resumed:
+            # What the API told before the wait, such as a cursor, may not be good any more.
+            why = Failure(FailureReason.RETRIED, "", why.status, why.retry_after, why.rest)
+            message += "; the item begins with its first page"
+        return Failure(why.reason, message, why.status, why.retry_after, why.rest)

@@ -1,0 +1,275 @@
+"""One page: a request, where it is led to, with credentials; its answer, or how it failed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from sluice_api.http import Action, Http
+from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.connection import ERRORS, connection_failure
+from sluice_workers.fetch.http.answer import Reader, Records, Whole
+from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
+from sluice_workers.fetch.http.credentials import AuthenticationError, Credentials, Grant
+from sluice_workers.fetch.http.origins import (
+    REDIRECTS,
+    ForeignOriginError,
+    Origins,
+    without_query,
+)
+from sluice_workers.fetch.http.pagination import PaginationError
+from sluice_workers.fetch.http.reading import Bounds, TooSlowError
+from sluice_workers.fetch.http.request import Request
+from sluice_workers.fetch.http.responses import Meaning, Responses
+from sluice_workers.fetch.http.template import InvalidItemError
+from sluice_workers.fetch.outcome import Failure
+from sluice_workers.fetch.quota import exhausted_for
+from sluice_workers.fetch.retry import parse_retry_after
+from sluice_workers.fetch.routes import Route
+from sluice_workers.wire import FailureReason
+
+Permission = Callable[[], Awaitable[None]]
+"""Waits until another request may start."""
+
+
+class RedirectError(ValueError):
+    """A redirect that is not followed; the message says why."""
+
+
+_REASONS: Final[dict[type[Exception], FailureReason]] = {
+    InvalidItemError: FailureReason.INVALID_ITEM,
+    TooLargeError: FailureReason.TOO_LARGE,
+    TooSlowError: FailureReason.TOO_SLOW,
+    MalformedAnswerError: FailureReason.MALFORMED,
+    PaginationError: FailureReason.PAGINATION,
+    RedirectError: FailureReason.REDIRECT,
+    AuthenticationError: FailureReason.AUTHENTICATION,
+}
+_MEANT: Final = {
+    Action.FAILURE: FailureReason.REFUSED,
+    Action.RETRY: FailureReason.RETRIED,
+    Action.RATE_LIMITED: FailureReason.RATE_LIMITED,
+    Action.REFRESH_TOKEN: FailureReason.AUTHENTICATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A page that was read."""
+
+    document: object
+    records: tuple[bytes, ...]
+    links: tuple[str, ...]
+    """The values of its Link headers."""
+    url: str
+    """Where it came from: after redirects another than what was asked for."""
+    rest: float | None
+    """Seconds until the API's quota is there again, if it says that none is left."""
+    ignored: bool
+    """Whether a rule takes it for a success without records."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One request on its way, and what happened to it so far."""
+
+    request: Request
+    home: str
+    route: Route
+    grant: Grant | None = None
+    refreshed: bool = False
+    visited: set[str] = field(default_factory=set)
+
+
+class Exchange:
+    """Sends the requests of a job."""
+
+    def __init__(
+        self,
+        http: Http,
+        plain_headers: CIMultiDict[str],
+        credentials: Credentials | None,
+        permission: Permission,
+        addresses: Addresses,
+    ) -> None:
+        """``plain_headers`` are sent where the job's own may not go."""
+        self.origins = Origins(http.allowed_origins)
+        self._plain = plain_headers
+        self._credentials = credentials
+        self._permission = permission
+        self._addresses = addresses
+        self._records = Records(http)
+        self._responses = Responses(http.responses, authenticated=http.auth is not None)
+        self._timeout = http.timeout.seconds
+        self._bounds = Bounds(http.max_response_bytes, http.min_bytes_per_second)
+        self._most_redirects = http.max_redirects
+
+    async def ask(self, request: Request, home: str, route: Route) -> Answer | Failure:
+        """Send a request that is permitted; what it leads to besides waits for permission.
+
+        Each takes the timeout at the most. ``home`` is the URL of the item's first request.
+        """
+        sending = _Sending(request, home, route)
+        try:
+            outcome = await self._ask(sending)
+            if isinstance(outcome, Answer):
+                return outcome
+            found = outcome
+        except TimeoutError:
+            found = Failure(FailureReason.TIMEOUT, f"no answer within {self._timeout:g} s")
+        except ERRORS as error:
+            found = connection_failure(error)
+        except ValueError as error:
+            found = failure(error)
+        except AuthenticationError as error:
+            found = failure(error)
+        return _discreet(found, sending.grant)
+
+    async def _ask(self, sending: _Sending) -> Answer | Failure:
+        while True:
+            if self._credentials is not None and sending.grant is None:
+                await self._get_grant(self._credentials, sending)
+            if sending.route.tally is None:
+                outcome = await self._send(sending)
+            else:
+                outcome = await sending.route.tally.patiently(lambda: self._send(sending))
+            if outcome is not None:
+                return outcome
+            await self._permission()
+
+    async def _get_grant(self, credentials: Credentials, sending: _Sending) -> None:
+        ready = credentials.ready
+        sending.grant = await credentials.current(sending.route)
+        if not ready:
+            # All that waited for it would start at once, by permissions of long ago.
+            await self._permission()
+
+    async def _send(self, sending: _Sending) -> Answer | Failure | None:
+        """Send once; None when what ``sending`` has become must be sent too."""
+        request = sending.request
+        url, headers = self._dressed(sending)
+        async with (
+            asyncio.timeout(self._timeout),
+            sending.route.session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=request.content.data if request.content is not None else None,
+                allow_redirects=False,
+                auto_decompress=False,
+            ) as response,
+        ):
+            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and sending.route.proxy:
+                return Failure(FailureReason.PROXY, "the proxy wants other credentials")
+            reader = None
+            if self._responses.look_into(response.status):
+                success = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
+                reader = self._records.reader() if success else Whole(self._records)
+                await self._bounds.read(response, reader)
+        meaning = self._responses.meaning(response.status, reader.document if reader else None)
+        if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:
+            return _answer(request, response, reader, meaning)
+        if meaning.action is None and response.status in REDIRECTS and self._most_redirects:
+            self._redirect(sending, response)
+            return None
+        if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
+            return None
+        return _refusal(response, meaning, redirects=self._most_redirects)
+
+    def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:
+        """Return the URL and the headers that are sent."""
+        request, grant, route = sending.request, sending.grant, sending.route
+        url, headers = request.url, request.headers if request.trusted else self._plain
+        if grant is not None and request.trusted:
+            url, headers = grant.url(url), headers.copy()
+            headers.update(grant.headers)
+        if route.headers is not None:
+            headers = headers.copy()
+            headers.update(route.headers)
+        found = URL(url, encoded=True)
+        if route.proxy is not None or not request.trusted:
+            self._addresses.check(found.host)
+        return found, headers
+
+    def _redirect(self, sending: _Sending, response: aiohttp.ClientResponse) -> None:
+        target = response.headers.get("location", "")
+        sending.visited.add(sending.request.url)
+        told = f"{response.status} from {without_query(sending.request.url)}"
+        try:
+            sending.request = self.origins.redirected(
+                sending.request, response.status, target, sending.home
+            )
+        except ForeignOriginError as error:
+            raise RedirectError(f"the redirect {told} {error}") from error
+        if sending.request.url in sending.visited:
+            raise RedirectError(f"the redirect {told} leads into a loop")
+        if len(sending.visited) > self._most_redirects:
+            raise RedirectError(
+                f"the redirect {told} is one too many: maxRedirects is {self._most_redirects}"
+            )
+
+    async def _refresh(self, sending: _Sending) -> bool:
+        """Get other credentials, once."""
+        if self._credentials is None or sending.grant is None or sending.refreshed:
+            return False
+        if not sending.request.trusted:
+            return False
+        sending.refreshed = True
+        found = await self._credentials.refreshed(sending.grant, sending.route)
+        sending.grant = found or sending.grant
+        return found is not None
+
+
+def failure(error: Exception) -> Failure:
+    """Tell what an error means for the item."""
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return Failure(reason, str(error))
+    return Failure(FailureReason.INVALID_ITEM, f"no request can be made: {error}")
+
+
+def _answer(
+    request: Request, response: aiohttp.ClientResponse, reader: Reader | None, meaning: Meaning
+) -> Answer:
+    ignored = meaning.action is Action.IGNORE
+    try:
+        records = reader.records() if reader is not None and not ignored else ()
+    except MalformedAnswerError as error:
+        kind = response.headers.get("content-type", "none")[:80]
+        raise MalformedAnswerError(f"{error} (content-type: {kind})") from error
+    return Answer(
+        document=reader.document if reader is not None else None,
+        records=records,
+        links=tuple(response.headers.getall("link", ())),
+        url=request.url,
+        rest=exhausted_for(response.headers, datetime.now(UTC).timestamp()),
+        ignored=ignored,
+    )
+
+
+def _refusal(response: aiohttp.ClientResponse, meaning: Meaning, *, redirects: int) -> Failure:
+    now = datetime.now(UTC)
+    message = f"the API answered {response.status} {response.reason or ''}".strip()
+    if response.status in REDIRECTS and not redirects:
+        message += ", and maxRedirects is 0"
+    if meaning.action is Action.REFRESH_TOKEN:
+        message += ": it refuses the credentials"
+    by_status = FailureReason.HTTP_STATUS
+    reason = _MEANT.get(meaning.action, by_status) if meaning.action else by_status
+    return Failure(
+        reason,
+        f"{message}, {meaning.why}" if meaning.why else message,
+        response.status,
+        parse_retry_after(response.headers.get("retry-after"), now),
+        exhausted_for(response.headers, now.timestamp()),
+    )
+
+
+def _discreet(found: Failure, grant: Grant | None) -> Failure:
+    return replace(found, message=grant.hidden(found.message)) if grant is not None else found

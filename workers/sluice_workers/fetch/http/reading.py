@@ -1,0 +1,60 @@
+"""An answer's bytes, read from the wire into a reader, within bounds of size and pace."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from sluice_workers.fetch.http.answer import Reader
+from sluice_workers.fetch.http.body import TooLargeError, decoder
+
+GRACE: Final = 5.0
+"""Seconds that an answer may begin slowly."""
+
+
+class TooSlowError(ValueError):
+    """The answer comes slower than it may; the message says how fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long an answer may be, and how slow."""
+
+    most_bytes: int
+    """Encoded as well as decoded."""
+    least_rate: int
+    """Bytes a second, encoded."""
+
+    async def read(self, response: aiohttp.ClientResponse, reader: Reader) -> None:
+        """Read to the end.
+
+        Raises ``TooLargeError``, ``TooSlowError``, ``MalformedAnswerError`` and what the reader and
+        the connection raise.
+        """
+        decode = decoder(response.headers.get("content-encoding"))
+        begin, arrived, size = time.monotonic(), 0, 0
+        while chunk := await response.content.readany():
+            arrived += len(chunk)
+            self._check(arrived, begin)
+            for piece in (chunk,) if decode is None else decode.feed(chunk):
+                size += len(piece)
+                if size > self.most_bytes:
+                    raise self._too_large()
+                reader.feed(piece)
+        if decode is not None:
+            decode.end()
+        reader.end()
+
+    def _check(self, arrived: int, begin: float) -> None:
+        if arrived > self.most_bytes:
+            raise self._too_large()
+        took = time.monotonic() - begin
+        if took > GRACE and arrived < took * self.least_rate:
+            raise TooSlowError(
+                f"the answer comes at {arrived / took:.0f} bytes a second, less than"
+                f" minBytesPerSecond ({self.least_rate})"
+            )
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"the answer is longer than maxResponseBytes ({self.most_bytes})")
