@@ -12,7 +12,7 @@ export SLUICE_CACHE PYTHON
 export PYTHONPATH := $(subst $() ,:,$(addprefix $(CURDIR)/,crds operator workers cli migrations talos dev benchmarks))
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: help venv python generate lint unit test demo down bench-fetcher bench-rate-limit bench-rebalance
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,6 +37,9 @@ down: venv ## stop and remove every local cluster of this project, or the demo i
 
 unit: venv ## the checks and tests that need no cluster
 	@dev/check && $(PYTHON) -m pytest -q tests/unit
+
+fuzz: venv ## nearly good answers against their parsers, SECONDS=60 for each of four targets
+	@SLUICE_FUZZ_SECONDS=$(or $(SECONDS),60) $(PYTHON) -m pytest -q --timeout=0 tests/fuzz
 
 lint: venv ## formatting, lint and types
 	@dev/check

@@ -11,6 +11,14 @@ from sluice_dev.cities import job
 from sluice_dev.errors import ClusterError
 from sluice_dev.target import Target
 
+SECRET = {"secretRef": {"name": "s"}}
+CURSOR = {"path": "$.next", "parameter": "after"}
+
+
+def http(**content: Any) -> dict[str, Any]:
+    return {"spec": {"source": {"http": content}}}
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"metadata": {"name": "n" * 41}},
@@ -25,6 +33,84 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"spec": {"source": {"http": {"url": "ftp://example.com/{key}"}}}},
         "spec.source.http.url: Invalid value: must be an http:// or https:// URL,"
         ' found "ftp://example.com/{key}"',
+    ),
+    (
+        http(url="https://api.example.com/{key"),
+        'spec.source.http.url: Invalid value: "https://api.example.com/{key": braces must enclose a'
+        ' name, such as {key}, or be doubled, found "https://api.example.com/{key"',
+    ),
+    (
+        http(query={"q": "}"}),
+        'spec.source.http.query[q]: Invalid value: "}": braces must enclose a name',
+    ),
+    (
+        http(method="DELETE"),
+        'spec.source.http.method: Unsupported value: "DELETE": supported values: "GET", "POST"',
+    ),
+    (
+        http(body={"text": "x", "form": {"a": "b"}}),
+        "spec.source.http.body: Invalid value: exactly one of json, form and text must be given,"
+        " found 2",
+    ),
+    (
+        http(auth={}),
+        "spec.source.http.auth: Invalid value: exactly one of bearer, basic, header, query and"
+        " oauth2ClientCredentials must be given, found 0",
+    ),
+    (
+        http(auth={"bearer": SECRET, "basic": SECRET}),
+        "oauth2ClientCredentials must be given, found 2",
+    ),
+    (
+        http(auth={"oauth2ClientCredentials": {"tokenUrl": "id.example.com", **SECRET}}),
+        'spec.source.http.auth.oauth2ClientCredentials.tokenUrl: Invalid value: "id.example.com":'
+        ' must be an http:// or https:// URL, found "id.example.com"',
+    ),
+    (
+        http(pagination={"pageNumber": {}, "offset": {}}),
+        "spec.source.http.pagination: Invalid value: exactly one of linkHeader, nextUrl, cursor,"
+        " pageNumber and offset must be given, found 2",
+    ),
+    (
+        http(pagination={"linkHeader": {}, "maxPages": 0}),
+        "spec.source.http.pagination.maxPages in body should be greater than or equal to 1",
+    ),
+    (
+        http(pagination={"cursor": {**CURSOR, "place": "Body"}}),
+        "spec.source.http.pagination.cursor.place: Invalid value: Body needs body.json or"
+        " body.form, which is not given",
+    ),
+    (
+        http(format="NDJSON", pagination={"cursor": CURSOR}),
+        "spec.source.http.pagination: Invalid value: nextUrl, cursor and more look into a JSON"
+        " document: with NDJSON use linkHeader, pageNumber or offset",
+    ),
+    (
+        http(records="data[*]"),
+        'spec.source.http.records: Invalid value: "data[*]": must be a JSONPath (RFC 9535) such as'
+        ' $.data[*], found "data[*]"',
+    ),
+    (
+        http(responses=[{"action": "Ignore"}]),
+        "spec.source.http.responses[0]: Invalid value: must give statuses, path or both",
+    ),
+    (
+        http(responses=[{"statuses": [200], "value": "x", "action": "Retry"}]),
+        "spec.source.http.responses[0].value: Invalid value: needs a path to compare with,"
+        ' found "x"',
+    ),
+    (
+        http(responses=[{"statuses": [403], "action": "RefreshToken"}]),
+        "spec.source.http.responses: Invalid value: RefreshToken needs auth, which is not given",
+    ),
+    (
+        http(allowedOrigins=["https://api.example.com/v2"]),
+        "spec.source.http.allowedOrigins: Invalid value: each must be scheme, host and perhaps"
+        " port",
+    ),
+    (
+        http(maxRedirects=100),
+        "spec.source.http.maxRedirects in body should be less than or equal to 20",
     ),
     (
         {"spec": {"source": {"http": None}}},
