@@ -24,7 +24,7 @@ retries = st.builds(
     st.integers(1, 100),
     st.integers(0, 10_000),
     st.integers(0, 100_000),
-    st.integers(0, 10**7),
+    st.integers(1, 10**7),
 )
 failures = st.builds(
     Failure,
