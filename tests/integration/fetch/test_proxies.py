@@ -179,7 +179,7 @@ async def test_https_goes_through_a_tunnel(
     port, asked = secure_server
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     http = Http(url=f"https://127.0.0.1:{port}/{{key}}")
-    world = await make_world(proxies=proxies(), http=http, retry=ONCE)
+    world = await make_world(proxies=proxies(), http=http, retry=ONCE, processes=1)
     await world.seed(*numbers(200))
     with running(make_proxy(tmp_path)) as servers:  # type: ignore[operator]
         listed(world, *servers)

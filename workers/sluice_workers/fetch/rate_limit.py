@@ -115,7 +115,10 @@ class TokenBucket:
         self._say = say
         self._moments: deque[float] = deque()
         """When each token of the lease may be used, monotonic seconds."""
-        self._appetite = 1
+        self._used = 0
+        """Tokens of the last lease that were used."""
+        self._lapsed = False
+        """Whether others of it were not, in time."""
         self._asked_at = float("-inf")
         self._share = 1.0
         """What was left of the rate when Redis was asked."""
@@ -156,11 +159,13 @@ class TokenBucket:
                     continue  # the lease may have ended meanwhile
                 self._moments.popleft()
                 if early > -self._terms.late:
+                    self._used += 1
                     return
+                self._lapsed = True
             await self._lease()
 
     async def _lease(self) -> None:
-        """Take as many tokens as are waited for, or as were used up quickly before."""
+        """Take as many tokens as are waited for, or as are likely to be used in time."""
         if rest := self.rest(time.monotonic()):
             await asyncio.sleep(rest)
         terms, now = self._terms, time.monotonic()
@@ -183,9 +188,9 @@ class TokenBucket:
 
     def _wanted(self, now: float) -> int:
         quick = now - self._asked_at < AHEAD / 2
-        most = max(1, int(self._terms.rate * AHEAD))
-        self._appetite = min(self._appetite * 2 if quick else max(1, self._appetite // 2), most)
-        return min(max(self._waiting, self._appetite), most)
+        likely = self._used if self._lapsed else 2 * self._used if quick else self._used // 2
+        self._used, self._lapsed = 0, False
+        return max(1, min(max(self._waiting, likely), int(self._terms.rate * AHEAD)))
 
     def _remembered(self, now: float) -> float:
         """Return the share of the rate that Redis would tell if it had not lost it."""
