@@ -16,7 +16,7 @@ from typing import Final
 from sluice_api.names import JobName
 from sluice_operator import lease
 from sluice_operator.kube import Kubernetes, NamespaceGoneError
-from sluice_operator.lease import RENEWAL, VALID, Sight
+from sluice_operator.lease import RENEWAL, RETRY, VALID, Sight
 
 CALL: Final = 4.0
 """Seconds that the API server has for one answer about a Lease."""
@@ -48,8 +48,7 @@ class Leadership:
 
     async def look(self, job: JobName) -> float | None:
         """Look at a job as soon as the Lease is held; a look ends when the Lease is lost."""
-        term = self._terms.get(job.namespace)
-        if term is None or term.over:
+        if (term := self._terms.get(job.namespace)) is None:
             term = Term(self._kubernetes, job.namespace, self._identity)
             self._terms[job.namespace] = term
         while True:
@@ -70,6 +69,7 @@ class Term:
         self._namespace = namespace
         self._identity = identity
         self._sight: Sight | None = None
+        self._wanted = asyncio.Event()
         self._taken = asyncio.Event()
         self._until = 0.0
         self._looks = 0
@@ -77,11 +77,6 @@ class Term:
         self._limits: set[asyncio.Timeout] = set()
         self._told = ""
         self._task = asyncio.create_task(self._keep(), name=f"lease of {namespace}")
-
-    @property
-    def over(self) -> bool:
-        """Whether nobody renews it any more."""
-        return self._task.done()
 
     async def end(self) -> None:
         """Stop renewing, and give the Lease back."""
@@ -93,6 +88,7 @@ class Term:
     async def held(self) -> AsyncIterator[None]:
         """Wait for the Lease. Raises ``NotLeadingError`` as soon as it is lost."""
         self._looks += 1
+        self._wanted.set()
         try:
             await self._taken.wait()
             async with self._limit():
@@ -120,13 +116,16 @@ class Term:
             self._limits.discard(limit)
 
     async def _keep(self) -> None:
-        while self._looks or _now() - self._used < UNUSED:
-            await self._try()
-            await asyncio.sleep(RENEWAL)
-        await self._give_back()
+        while True:
+            await self._wanted.wait()
+            while self._looks or _now() - self._used < UNUSED:
+                await asyncio.sleep(RENEWAL if await self._try() else RETRY)
+            await self._give_back()
+            if not self._looks:
+                self._wanted.clear()
 
-    async def _try(self) -> None:
-        """Take or renew the Lease if that may be done; what fails is tried again."""
+    async def _try(self) -> bool:
+        """Take or renew the Lease if that may be done; return whether there was an answer."""
         asked = _now()
         try:
             async with asyncio.timeout(CALL):
@@ -137,14 +136,16 @@ class Term:
         except Exception as error:  # noqa: BLE001  whatever it was, the next try may succeed
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
             self._tell(f"its Lease {lease.NAME} cannot be had: {reason}")
-            return
+            return False
         self._until = asked + VALID if mine else asked
         for limit in self._limits:
-            limit.reschedule(self._until)
+            if not limit.expired():  # one that is may still be unwinding
+                limit.reschedule(self._until)
         if mine:
             self._taken.set()
         else:
             self._taken.clear()
+        return True
 
     async def _renewed(self, now: float) -> bool:
         found = await self._kubernetes.get("Lease", self._namespace, lease.NAME)

@@ -11,12 +11,14 @@ from typing import Final
 from sluice_operator.observed import Object
 
 NAME: Final = "sluice-operator"
-DURATION: Final = 15.0
+DURATION: Final = 20.0
 """Seconds without a renewal after which a Lease is anybody's."""
-VALID: Final = 10.0
+VALID: Final = 15.0
 """Seconds after the last renewal in which its holder counts on it: the rest is for slow answers."""
 RENEWAL: Final = 3.0
 """Seconds between two renewals, and between two looks at the Lease of another."""
+RETRY: Final = 1.0
+"""Seconds until the next try when the API server did not answer."""
 
 
 @dataclass(frozen=True, slots=True)

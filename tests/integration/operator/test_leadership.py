@@ -19,12 +19,16 @@ class Operator:
     def __init__(self, kubernetes: Kubernetes, name: str, job: JobName) -> None:
         self.name = name
         self.looks = 0
+        self.takes, self.unwinds = 0.05, 0.0
         self.leadership = Leadership(kubernetes, name, self._look)
         self._task = asyncio.create_task(self._watch(job))
 
     async def _look(self, _job: JobName) -> float | None:
         self.looks += 1
-        await asyncio.sleep(0.05)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            await asyncio.sleep(self.unwinds)
         return 0
 
     async def _watch(self, job: JobName) -> None:
@@ -110,6 +114,18 @@ async def test_a_look_ends_when_the_lease_is_lost(where: Target, begin: Begin) -
     await asyncio.sleep(1)
     assert first.looks == before
     await until(lambda: first.looks > before, 2 * DURATION)
+
+
+async def test_a_look_that_takes_long_to_end_does_not_end_the_others(
+    where: Target, begin: Begin
+) -> None:
+    """It is broken off, and the Lease is anybody's again, before it has ended."""
+    first = await begin("first")
+    first.takes, first.unwinds = 60, DURATION + VALID
+    await until(lambda: first.looks > 0, 20)
+    stolen = '{"spec": {"holderIdentity": "other"}}'
+    where.kubectl("patch", "lease", NAME, f"-n{where.jobs}", "--type=merge", f"--patch={stolen}")
+    await until(lambda: first.looks > 1, 3 * DURATION + VALID)
 
 
 async def test_the_jobs_of_a_namespace_that_is_being_deleted_are_still_looked_after(

@@ -32,7 +32,7 @@ def test_three_control_planes_and_a_worker_from_maintenance_mode_to_health(
     make_lab: MakeLab,
 ) -> None:
     lab = make_lab(3, 1)
-    nodes = lab.start({"prepares": 3, "clock": 4})
+    nodes = lab.start({"lingers": 3, "boots": 3, "prepares": 3, "clock": 4})
     shown = lab.bootstrap()
     for situation in (
         "its certificate is not the cluster's, waiting",
