@@ -32,6 +32,9 @@ bench-rate-limit: venv ## how much of a rate limit is used, and what one costs t
 bench-rebalance: venv ## how long items wait while fetchers come, go and die
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.rebalance
 
+bench-writer: venv ## rows a second of the writer beside COPY from memory and Debezium's JDBC sink
+	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.writer
+
 down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
 	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi
 

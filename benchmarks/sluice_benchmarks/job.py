@@ -27,6 +27,7 @@ from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
 
 CHUNK: Final = 10_000
 """Items that wait for the broker's acknowledgement at once."""
+SUFFIXES: Final = ("items", "records", "dead")
 SLUICE: Final = ("sluice_cli", "fetch")
 """What a pod runs."""
 
@@ -39,11 +40,8 @@ def broker() -> KafkaConnection:
 class Topics:
     """The topics of one job, made anew and deleted at the end."""
 
-    def __init__(self, job: JobName, partitions: int) -> None:
-        self.of = {
-            suffix: Topic(name=job.topic(suffix), generation=1)
-            for suffix in ("items", "records", "dead")
-        }
+    def __init__(self, job: JobName, partitions: int, suffixes: tuple[str, ...] = SUFFIXES) -> None:
+        self.of = {suffix: Topic(name=job.topic(suffix), generation=1) for suffix in suffixes}
         self._partitions = partitions
 
     async def make(self) -> None:
@@ -126,8 +124,12 @@ def _write(folder: Path, name: JobName, topics: Topics, url: str, changes: dict[
         **topics.of,
         **(content | changes),
     )
-    files = {
-        "settings/fetcher.json": settings.model_dump_json(by_alias=True),
+    write_folder(folder, {"settings/fetcher.json": settings.model_dump_json(by_alias=True)})
+
+
+def write_folder(folder: Path, settings: dict[str, str]) -> None:
+    """Write a pod's configuration as the operator mounts it: files by their path."""
+    files = settings | {
         "kafka/bootstrapServers": broker().bootstrap_servers,
         "redis/url": os.environ["SLUICE_TEST_REDIS"],
     }
@@ -186,9 +188,9 @@ def start(folder: Path, program: tuple[str, ...] = SLUICE, *arguments: str) -> P
 
 
 @contextmanager
-def pod(folder: Path) -> Iterator[Pod]:
+def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
     """Run a pod, and kill it at the end."""
-    started = start(folder)
+    started = start(folder, program)
     try:
         yield started
     finally:

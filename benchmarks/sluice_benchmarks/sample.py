@@ -25,3 +25,16 @@ def usage(pid: int) -> Usage:
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return Usage((int(words[_UTIME]) + int(words[_STIME])) * _TICK, pages * _PAGE)
+
+
+def peak(pid: int) -> int:
+    """Return the most bytes that a process was ever resident with."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def busy() -> tuple[float, float]:
+    """Return the CPU seconds that all cores were busy and idle since the machine's start."""
+    ticks = [int(word) * _TICK for word in Path("/proc/stat").read_text().split()[1:9]]
+    idle = ticks[3] + ticks[4]
+    return sum(ticks) - idle, idle

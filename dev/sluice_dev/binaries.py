@@ -117,6 +117,21 @@ def kafka(progress: Progress) -> Path:
     pom = (DEV / "images" / "kafka" / "pom.xml").read_text()
     pom = pom.replace("@KAFKA@", pins["version"]).replace("@SCALA@", pins["scala"])
 
+    return _maven("kafka", pom, progress)
+
+
+def connect(progress: Progress) -> Path:
+    """Return a folder with the jars of Kafka Connect and of Debezium's JDBC sink."""
+    pins = versions()["connect"]
+    pom = (DEV / "images" / "connect" / "pom.xml").read_text()
+    pom = pom.replace("@KAFKA@", versions()["kafka"]["version"])
+    pom = pom.replace("@DEBEZIUM@", pins["debezium"]).replace("@HIBERNATE@", pins["hibernate"])
+    return _maven("connect", pom, progress)
+
+
+def _maven(name: str, pom: str, progress: Progress) -> Path:
+    """Return a folder whose ``libs`` holds the dependencies that a pom names."""
+
     def build(folder: Path) -> None:
         if not _has_maven():
             run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "maven"])
@@ -125,7 +140,7 @@ def kafka(progress: Progress) -> Path:
         run(["mvn", "-q", "-B", "-f", "pom.xml", goal, "-DoutputDirectory=libs"], cwd=folder)
         (folder / "pom.xml").unlink()
 
-    return artifact("kafka", [pom], build, progress)
+    return artifact(name, [pom], build, progress)
 
 
 def _has_maven() -> bool:
