@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
+from sluice_api.column_type import ColumnType
 from sluice_api.model import Model, rule, rules
 from sluice_api.references import SecretKeyReference
 
@@ -15,25 +16,18 @@ class WriteMode(StrEnum):
     APPEND = "Append"
 
 
-class ColumnType(StrEnum):
-    """The Postgres types that a column can have."""
+class Encoding(StrEnum):
+    """How a record's text stands for bytes."""
 
-    TEXT = "text"
-    BOOLEAN = "boolean"
-    SMALLINT = "smallint"
-    INTEGER = "integer"
-    BIGINT = "bigint"
-    REAL = "real"
-    DOUBLE = "double precision"
-    NUMERIC = "numeric"
-    DATE = "date"
-    TIMESTAMP = "timestamp"
-    TIMESTAMPTZ = "timestamptz"
-    UUID = "uuid"
-    JSONB = "jsonb"
-    TEXT_ARRAY = "text[]"
-    BIGINT_ARRAY = "bigint[]"
-    DOUBLE_ARRAY = "double precision[]"
+    BASE64 = "Base64"
+    HEX = "Hex"
+
+
+class RecordIds(StrEnum):
+    """Where the ids are kept by which Append stores each record once."""
+
+    COLUMN = "Column"
+    APART = "Apart"
 
 
 class Metadata(StrEnum):
@@ -54,12 +48,18 @@ class Column(Model):
                 "!(has(self.path) && has(self.metadata))",
                 "'path and metadata exclude each other, found path \"' + self.path"
                 " + '\" and metadata \"' + self.metadata + '\"'",
-            )
+            ),
+            rule(
+                "self.encoding == 'Base64' || self.type.startsWith('bytea')",
+                "'is for columns of type bytea, found type ' + self.type",
+                field=".encoding",
+            ),
         )
     )
 
     type: ColumnType
-    """The column's Postgres type."""
+    """The column's Postgres type: a built-in one such as bigint, numeric(10,2) or timestamptz, one
+    of your own with its schema such as public.mood, or an array of one such as text[]."""
     path: str | None = Field(
         default=None, max_length=512, pattern=r"^\$(\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]+\])*$"
     )
@@ -69,6 +69,26 @@ class Column(Model):
     """Fills the column with the item key, the item id, the record id or the time of the fetch."""
     nullable: bool = True
     """Whether a record without the value is stored as NULL; otherwise it goes to the dead topic."""
+    encoding: Encoding = Encoding.BASE64
+    """How bytes are written in the record, when type is bytea."""
+
+
+class Migrations(Model):
+    """What a migration may do besides what loses nothing."""
+
+    drop: tuple[str, ...] = Field(
+        default=(), max_length=64, json_schema_extra={"itemMaxLength": 63}
+    )
+    """Columns of a managed table that are dropped, with what is in them; one that is not there is
+    passed over."""
+    narrow: tuple[str, ...] = Field(
+        default=(), max_length=64, json_schema_extra={"itemMaxLength": 63}
+    )
+    """Columns of a managed table whose type may change to one that does not hold all values of the
+    old one; the migration fails, and changes nothing, when a value does not fit."""
+    image: str | None = Field(default=None, min_length=1, max_length=512)
+    """An image with revisions of your own in /opt/sluice/migrations, made from Sluice's: they are
+    brought to their head before the table is checked. Needs manage to be false."""
 
 
 class PostgresSink(Model):
@@ -104,13 +124,38 @@ class PostgresSink(Model):
                 field=".table",
             ),
             rule(
+                "!has(self.migrations.drop)"
+                " || !self.migrations.drop.exists(name, name in self.columns)",
+                "'must not name any of columns, found: %s'"
+                ".format([self.migrations.drop.filter(name, name in self.columns)])",
+                field=".migrations.drop",
+            ),
+            rule(
+                "!has(self.migrations.narrow)"
+                " || self.migrations.narrow.all(name, name in self.columns)",
+                "'each must be one of columns, not found there: %s'"
+                ".format([self.migrations.narrow.filter(name, !(name in self.columns))])",
+                field=".migrations.narrow",
+            ),
+            rule(
+                "!self.manage || !has(self.migrations.image)",
+                "'must be false when migrations.image is given: your revisions make the table'",
+                field=".manage",
+            ),
+            rule(
+                "self.mode == 'Append' || self.recordIds == 'Column'",
+                "'must be Column when mode is Upsert, which knows rows by their key'",
+                field=".recordIds",
+            ),
+            rule(
                 "self.table == oldSelf.table && self.mode == oldSelf.mode"
                 " && has(self.key) == has(oldSelf.key)"
                 " && (!has(self.key) || self.key == oldSelf.key)"
                 " && self.versionColumn == oldSelf.versionColumn"
-                " && self.recordIdColumn == oldSelf.recordIdColumn",
-                "'table, mode and key cannot change after creation, nor can versionColumn and"
-                " recordIdColumn: create another job'",
+                " && self.recordIdColumn == oldSelf.recordIdColumn"
+                " && self.recordIds == oldSelf.recordIds",
+                "'table, mode and key cannot change after creation, nor can versionColumn,"
+                " recordIdColumn and recordIds: create another job'",
             ),
         )
     )
@@ -129,9 +174,28 @@ class PostgresSink(Model):
     """A bigint column that keeps an older record from overwriting a newer one (Upsert)."""
     record_id_column: str = Field(default="_sluice_record_id", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     """A unique text column that keeps a record from being stored twice (Append)."""
+    record_ids: RecordIds = RecordIds.COLUMN
+    """Where record ids are kept (Append): in recordIdColumn, or apart in sluice.record_ids, for
+    tables that cannot have a unique index on it because they are partitioned."""
     manage: bool = True
-    """Whether the table is created, and missing columns added, before the first row is written;
+    """Whether the table is created, and changed as columns change, before the first row is written;
     otherwise it must exist and fit."""
+    migrations: Migrations = Migrations()
+    """What a migration may do besides what loses nothing."""
+
+    @property
+    def bookkeeping(self) -> tuple[str, str] | None:
+        """The column that Sluice itself fills, and its type; None when record ids are apart."""
+        if self.mode is WriteMode.UPSERT:
+            return self.version_column, "bigint"
+        return None if self.record_ids is RecordIds.APART else (self.record_id_column, "text")
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns that a unique index must be on; empty when record ids are apart."""
+        if self.mode is WriteMode.UPSERT:
+            return self.key
+        return () if self.record_ids is RecordIds.APART else (self.record_id_column,)
 
 
 class Sink(Model):

@@ -14,6 +14,8 @@ from sluice_api.errors import ConfigurationError, DependencyError
 
 TIMEOUT: Final = 15.0
 """Seconds that the database has to accept a connection."""
+_IN_USE: Final = frozenset({"55P03", "40P01"})
+"""lock_not_available and deadlock_detected."""
 Found = TypeVar("Found")
 
 
@@ -59,6 +61,10 @@ async def within(uri: str, work: Callable[[Connection], Found]) -> Found:
         ) from error
     except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         text = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        if getattr(getattr(error, "orig", error), "sqlstate", None) in _IN_USE:
+            raise DependencyError(
+                "TableInUse", f"another session holds what the migration needs: {text}"
+            ) from error
         raise ConfigurationError(f"the sink's database refuses: {text}") from error
     finally:
         await found.dispose()

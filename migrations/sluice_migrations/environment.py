@@ -7,8 +7,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection, text
+from sqlalchemy.schema import CreateSchema
 
 from sluice_api.names import DATABASE_SCHEMA
+from sluice_migrations import catalog
 from sluice_migrations.schema import METADATA
 
 FOLDER: Final = Path(__file__).parent
@@ -29,7 +31,8 @@ def configuration(connection: Connection | None = None) -> Config:
 def migrate(context: EnvironmentContext, connection: Connection) -> None:
     """Run Alembic's migrations in a connection; a second one waits until the first has ended."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {DATABASE_SCHEMA}"))
+    if not catalog.exists(connection, "namespace", DATABASE_SCHEMA):
+        connection.execute(CreateSchema(DATABASE_SCHEMA))
     context.configure(
         connection=connection,
         target_metadata=METADATA,

@@ -137,8 +137,30 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"spec": {"sink": {"postgres": {"columns": {"name": {"type": "string"}}}}}},
-        'spec.sink.postgres.columns.name.type: Unsupported value: "string": supported values:'
-        ' "text", "boolean"',
+        'spec.sink.postgres.columns.name.type: Invalid value: "string": must be text, varchar,',
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"columns": {"name": {"encoding": "Hex"}}}}}},
+        "spec.sink.postgres.columns.name.encoding: Invalid value: is for columns of type bytea,"
+        " found type text",
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"migrations": {"drop": ["name"]}}}}},
+        "spec.sink.postgres.migrations.drop: Invalid value: must not name any of columns, found:"
+        ' ["name"]',
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"migrations": {"narrow": ["nme"]}}}}},
+        "spec.sink.postgres.migrations.narrow: Invalid value: each must be one of columns, not"
+        ' found there: ["nme"]',
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"migrations": {"image": "mine:1"}}}}},
+        "spec.sink.postgres.manage: Invalid value: must be false when migrations.image is given",
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"recordIds": "Apart"}}}},
+        "spec.sink.postgres.recordIds: Invalid value: must be Column when mode is Upsert",
     ),
     (
         {"spec": {"sink": {"postgres": {"key": None}}}},
@@ -203,7 +225,7 @@ FIXED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"sink": {"postgres": {"versionColumn": "newer"}}},
-        "nor can versionColumn and recordIdColumn: create another job",
+        "nor can versionColumn, recordIdColumn and recordIds: create another job",
     ),
     (
         {"connections": {"kafka": {"name": "other"}}},

@@ -1,18 +1,23 @@
 """From JSON values to what asyncpg's binary COPY takes, one function a column type.
 
-Each takes a value that is not None and raises ``ValueError`` when it does not fit the type.
+Each takes a value that is not None and raises ``ValueError`` when it does not fit the type. Types
+of the user's own and intervals travel as text, which Postgres itself reads in the merge.
 """
 
+import base64
+import binascii
+import ipaddress
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
-from sluice_api.sink import ColumnType
+from sluice_api.column_type import TypeParts
+from sluice_api.sink import Column, Encoding
 
 Converter = Callable[[Any], Any]
 
@@ -24,10 +29,22 @@ _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 def text(value: Any) -> str:
     """Return a string as it is, anything else as its JSON; NUL is refused, as Postgres does."""
-    found = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    found = value if isinstance(value, str) else _dumped(value).decode()
     if "\0" in found:
         raise ValueError("holds a NUL character, which Postgres cannot store")
     return found
+
+
+def limited(length: int) -> Converter:
+    """Return the converter of varchar(n) and char(n): what is longer is refused, never cut."""
+
+    def convert(value: Any) -> str:
+        found = text(value)
+        if len(found) > length:
+            raise ValueError(f"is longer than {length} characters")
+        return found
+
+    return convert
 
 
 def boolean(value: Any) -> bool:
@@ -42,6 +59,8 @@ def integer(bits: int) -> Converter:
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
 
     def convert(value: Any) -> int:
+        if type(value) is int and low <= value <= high:
+            return value
         if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
             raise ValueError("is not a whole number")
         found = int(value)
@@ -69,6 +88,20 @@ def numeric(value: Any) -> Decimal:
         return Decimal(str(value))
     except InvalidOperation:
         raise ValueError("is not a number") from None
+
+
+def bounded(precision: int, scale: int) -> Converter:
+    """Return the converter of numeric(p,s): Postgres rounds to the scale, as it always does."""
+    # What rounds to 10^(p-s) is as much too great as the power itself.
+    limit = Decimal(10) ** (precision - scale) - Decimal(5) * Decimal(10) ** -(scale + 1)
+
+    def convert(value: Any) -> Decimal:
+        found = numeric(value)
+        if found.is_finite() and abs(found) >= limit:
+            raise ValueError(f"is not below 10^{precision - scale}")
+        return found
+
+    return convert
 
 
 def calendar_date(value: Any) -> date:
@@ -104,18 +137,89 @@ def uuid(value: Any) -> UUID:
     return UUID(value)
 
 
+def clock(value: Any) -> time:
+    """Take ISO 8601 times of a day, without a zone."""
+    if not isinstance(value, str):
+        raise ValueError("is not an ISO 8601 time of a day")
+    found = time.fromisoformat(value)
+    if found.tzinfo is not None:
+        raise ValueError("names a zone, which a time of a day has not")
+    return found
+
+
+def interval(value: Any) -> str:
+    """Take what Postgres reads, such as P1DT2H or 1 day 2 hours; a number is of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("is neither the text of an interval nor a number of seconds")
+    return text(value) if isinstance(value, str) else f"{numeric(value):f} seconds"
+
+
+def address(value: Any) -> str:
+    """Take the text of an IPv4 or IPv6 address, with or without a network's length."""
+    if not isinstance(value, str):
+        raise ValueError("is not the text of an address")
+    return str(ipaddress.ip_interface(value)) if "/" in value else str(ipaddress.ip_address(value))
+
+
+def network(value: Any) -> str:
+    """Take the text of an IPv4 or IPv6 network."""
+    if not isinstance(value, str):
+        raise ValueError("is not the text of a network")
+    return str(ipaddress.ip_network(value))
+
+
+def base64_bytes(value: Any) -> bytes:
+    """Take base64, with or without its padding, in the alphabet for URLs or the usual one."""
+    if not isinstance(value, str):
+        raise ValueError("is not base64")
+    try:
+        plain = value.translate(_URL_ALPHABET).rstrip("=")
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64") from None
+
+
+def hex_bytes(value: Any) -> bytes:
+    """Take hexadecimal digits, also with the backslash and x of Postgres."""
+    if not isinstance(value, str):
+        raise ValueError("is not hexadecimal")
+    try:
+        return bytes.fromhex(value.removeprefix("\\x"))
+    except ValueError:
+        raise ValueError("is not hexadecimal") from None
+
+
+_URL_ALPHABET: Final = str.maketrans("-_", "+/")
+
+
 def json(value: Any) -> bytes:
     """Return the value's JSON. The escape of NUL, which jsonb refuses, is refused."""
-    found = orjson.dumps(value, default=_number)
+    found = _dumped(value)
     if b"\\u0000" in found and _NUL_ESCAPE.search(found):
         raise ValueError("holds a NUL character, which jsonb cannot store")
     return found
 
 
-def _number(value: Any) -> float:
+def _dumped(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=_digits)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_large_as_decimal(value), default=_digits)
+
+
+def _digits(value: Any) -> orjson.Fragment:
     if isinstance(value, Decimal):
-        return float(value)
+        return orjson.Fragment(str(value))
     raise TypeError(type(value).__name__)
+
+
+def _large_as_decimal(value: Any) -> Any:
+    """Return a JSON value without the whole numbers that orjson refuses to write."""
+    if isinstance(value, dict):
+        return {key: _large_as_decimal(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_large_as_decimal(each) for each in value]
+    return Decimal(value) if isinstance(value, int) and abs(value) >> 63 else value
 
 
 def array(element: Converter) -> Converter:
@@ -129,21 +233,43 @@ def array(element: Converter) -> Converter:
     return convert
 
 
-CONVERTERS: Final[dict[ColumnType, Converter]] = {
-    ColumnType.TEXT: text,
-    ColumnType.BOOLEAN: boolean,
-    ColumnType.SMALLINT: integer(16),
-    ColumnType.INTEGER: integer(32),
-    ColumnType.BIGINT: integer(64),
-    ColumnType.REAL: floating,
-    ColumnType.DOUBLE: floating,
-    ColumnType.NUMERIC: numeric,
-    ColumnType.DATE: calendar_date,
-    ColumnType.TIMESTAMP: local_time,
-    ColumnType.TIMESTAMPTZ: instant,
-    ColumnType.UUID: uuid,
-    ColumnType.JSONB: json,
-    ColumnType.TEXT_ARRAY: array(text),
-    ColumnType.BIGINT_ARRAY: array(integer(64)),
-    ColumnType.DOUBLE_ARRAY: array(floating),
+def converter(column: Column) -> Converter:
+    """Return the function that converts a column's values."""
+    parts = column.type.parts
+    found = _element(parts, column.encoding)
+    return array(found) if parts.array else found
+
+
+def _element(parts: TypeParts, encoding: Encoding) -> Converter:
+    if parts.own:
+        return text
+    if parts.base == "bytea":
+        return hex_bytes if encoding is Encoding.HEX else base64_bytes
+    if parts.modifiers and parts.base in {"varchar", "char"}:
+        return limited(*parts.modifiers)
+    if parts.modifiers and parts.base == "numeric":
+        return bounded(*parts.modifiers)
+    return _CONVERTERS[parts.base]
+
+
+_CONVERTERS: Final[dict[str, Converter]] = {
+    "text": text,
+    "varchar": text,
+    "boolean": boolean,
+    "smallint": integer(16),
+    "integer": integer(32),
+    "bigint": integer(64),
+    "real": floating,
+    "double precision": floating,
+    "numeric": numeric,
+    "date": calendar_date,
+    "time": clock,
+    "timestamp": local_time,
+    "timestamptz": instant,
+    "interval": interval,
+    "uuid": uuid,
+    "json": json,
+    "jsonb": json,
+    "inet": address,
+    "cidr": network,
 }

@@ -59,10 +59,11 @@ async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
             ) from None
         raise failure(error) from error
     try:
-        # The text codec of jsonb would break binary COPY.
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=_jsonb, decoder=bytes, format="binary"
-        )
+        # The text codecs of json and jsonb would break binary COPY.
+        for name, encoder in (("json", bytes), ("jsonb", _jsonb)):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
+            )
     except ERRORS as error:
         connection.terminate()
         raise failure(error) from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from sluice_api.column_type import TEXTS, TypeParts, parts, spelled
 from sluice_api.sink import PostgresSink, WriteMode
 from sluice_workers.write.row import bookkeeping_column
 
@@ -24,7 +25,7 @@ SHAPE: Final = """
     FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
     ORDER BY attname
 """
-"""What a table looks like; the buffer has the same columns."""
+"""What a table looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Statements:
     create_buffer: str
     empty_buffer: str
     merge: str
+    direct: bool
+    """Whether COPY takes rows right into the table: its types are those of the buffer."""
 
 
 def quoted(name: str) -> str:
@@ -57,22 +60,61 @@ def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statemen
     """
     table = ".".join(map(quoted, table_name(sink)))
     own = bookkeeping_column(sink)
+    buffered = ", ".join(f"{quoted(name)} {kind}" for name, kind in buffer_columns(sink).items())
+    buffer = f"sluice_{blake2b(repr((table, buffered, shape)).encode(), digest_size=8).hexdigest()}"
+    create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {buffer} ({buffered}) ON COMMIT DELETE ROWS"
     names = [*sink.columns, own]
-    columns = ", ".join(map(quoted, names))
-    buffer = "sluice_" + blake2b(repr((table, names, shape)).encode(), digest_size=8).hexdigest()
-    create = (
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {buffer} ON COMMIT DELETE ROWS"
-        f" AS SELECT {columns} FROM {table} WITH NO DATA"
-    )
-    identity = sink.key if sink.mode is WriteMode.UPSERT else (own,)
-    order = ", ".join(map(quoted, identity))
+    columns, order = (", ".join(map(quoted, each)) for each in (names, sink.identity))
     # Writers that meet the same rows in the same order wait for each other, never in a circle.
     insert = (
         f"INSERT INTO {table} AS target ({columns})"
-        f" SELECT {columns} FROM pg_temp.{buffer} ORDER BY {order} ON CONFLICT ({order})"
+        f" SELECT {_values(sink, names)} FROM pg_temp.{buffer} ORDER BY {order}"
+        f" ON CONFLICT ({order})"
     )
     merge = f"{insert} {_on_conflict(sink, names, own)}"
-    return Statements(buffer, create, f"TRUNCATE pg_temp.{buffer}", merge)
+    return Statements(buffer, create, f"TRUNCATE pg_temp.{buffer}", merge, _direct(sink, shape))
+
+
+def buffer_columns(sink: PostgresSink) -> dict[str, str]:
+    """Return the buffer's columns and their types, in the order of a row.
+
+    They have the mapping's types, so what COPY encodes does not depend on what the table has; the
+    merge assigns them. Limits of length and precision are the table's own.
+    """
+    found = {name: _buffered(column.type.parts) for name, column in sink.columns.items()}
+    return found | {bookkeeping_column(sink): "bigint" if sink.mode is WriteMode.UPSERT else "text"}
+
+
+def _buffered(kind: TypeParts) -> str:
+    base = "text" if _cast(kind) or kind.base == "char" else kind.base
+    return f"{base}{'[]' if kind.array else ''}"
+
+
+def _values(sink: PostgresSink, names: list[str]) -> str:
+    """Return what the merge selects; what travels as text is cast, the rest is assigned."""
+    casts = {
+        name: f"CAST({quoted(name)} AS {column.type})"
+        for name, column in sink.columns.items()
+        if _cast(column.type.parts)
+    }
+    return ", ".join(casts.get(name, quoted(name)) for name in names)
+
+
+def _cast(kind: TypeParts) -> bool:
+    return kind.own or kind.base == "interval"
+
+
+def _direct(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> bool:
+    """Whether what is encoded for the buffer is right for the table: no domain, no citext."""
+    found = {name: parts(spelled(kind)) for name, kind, *_ in shape}
+    wanted = {name: parts(kind) for name, kind in buffer_columns(sink).items()}
+    return not any(_cast(column.type.parts) for column in sink.columns.values()) and all(
+        name in found and _encoded(found[name]) == _encoded(kind) for name, kind in wanted.items()
+    )
+
+
+def _encoded(kind: TypeParts) -> tuple[str, bool]:
+    return ("text" if kind.base in TEXTS else kind.base), kind.array
 
 
 def _on_conflict(sink: PostgresSink, names: list[str], own: str) -> str:

@@ -11,12 +11,14 @@ from typing import Any, Final, Protocol
 import orjson
 
 from sluice_api.errors import SluiceError
-from sluice_api.sink import Column, ColumnType, Metadata, PostgresSink, WriteMode
+from sluice_api.sink import Column, Metadata, PostgresSink, WriteMode
 from sluice_workers import wire
-from sluice_workers.write.convert import CONVERTERS
+from sluice_workers.write.convert import converter
 
 SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
+_MANY_DIGITS: Final = re.compile(rb"[0-9][0-9.]{15}")
+"""Sixteen digits, or fifteen and their point, in a row: any double keeps fifteen."""
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 
 Row = tuple[Any, ...]
@@ -50,8 +52,7 @@ class RowParser:
         self.columns = (*sink.columns, bookkeeping_column(sink))
         self._getters = [_column(name, column, sink) for name, column in sink.columns.items()]
         self._own = _version if sink.mode is WriteMode.UPSERT else _record_id
-        exact = any(column.type is ColumnType.NUMERIC for column in sink.columns.values())
-        self._loads = _exact_loads if exact else orjson.loads
+        self._loads = _reader(sink)
 
     def parse(self, message: Message) -> Row:
         """Parse one message. Raises ``InvalidRecordError``."""
@@ -89,14 +90,32 @@ def bookkeeping_column(sink: PostgresSink) -> str:
     return sink.version_column if sink.mode is WriteMode.UPSERT else sink.record_id_column
 
 
+def _reader(sink: PostgresSink) -> Callable[[bytes], Any]:
+    """Return what reads JSON: exactly where a column shows each digit, else as fast as it can."""
+    types = [column.type.parts for column in sink.columns.values()]
+    if any(kind.base == "numeric" and not kind.modifiers for kind in types):
+        return _exact_loads
+    kept = any(kind.base in {"numeric", "json", "jsonb"} for kind in types)
+    return _careful_loads if kept else orjson.loads
+
+
 def _exact_loads(value: bytes) -> Any:
     """Read JSON without turning 0.1 into the nearest binary fraction."""
-    return json.loads(value, parse_float=Decimal)
+    return json.loads(value, parse_float=Decimal, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _careful_loads(value: bytes) -> Any:
+    """Read JSON exactly if it may hold a number of more digits than a double keeps."""
+    return _exact_loads(value) if _MANY_DIGITS.search(value) else orjson.loads(value)
 
 
 def _column(name: str, column: Column, sink: PostgresSink) -> Getter:
     find = _METADATA[column.metadata] if column.metadata else _path(column.path or f"$.{name}")
-    convert = CONVERTERS[column.type]
+    convert = converter(column)
     required = not column.nullable or name in sink.key
 
     def get(record: Any, message: Message) -> Any:

@@ -14,12 +14,13 @@ from sluice_workers.write.merge import (
     DEFER,
     SHAPE,
     Statements,
+    buffer_columns,
     statements,
     table_name,
 )
 from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
-from sluice_workers.write.row import Row, bookkeeping_column
+from sluice_workers.write.row import Row
 from sluice_workers.write.stall import watched
 
 
@@ -30,12 +31,18 @@ class Transaction:
         self, connection: "Connection[asyncpg.Record]", sink: PostgresSink, sql: Statements
     ) -> None:
         self._connection = connection
-        self._columns = [*sink.columns, bookkeeping_column(sink)]
+        self._columns = list(buffer_columns(sink))
         self._schema, self._table = table_name(sink)
         self._sql = sql
 
     async def insert(self, rows: Sequence[Row]) -> None:
-        """COPY rows right into the table; fails when one of them is there already."""
+        """COPY rows right into the table; fails when one of them is there already.
+
+        Where the table's types take no such COPY, the rows are merged.
+        """
+        if not self._sql.direct:
+            await self.merge(rows)
+            return
         await self._connection.copy_records_to_table(
             self._table, schema_name=self._schema, records=rows, columns=self._columns
         )

@@ -1,7 +1,7 @@
 """From messages to rows."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages import Received
-from sluice_api.sink import ColumnType, PostgresSink
+from sluice_api.sink import Column, PostgresSink
 from sluice_workers import wire
-from sluice_workers.write.convert import CONVERTERS
+from sluice_workers.write.convert import converter
 from sluice_workers.write.row import InvalidRecordError, Row, RowParser, identify
 
 
@@ -95,10 +95,24 @@ def test_a_missing_header_is_told(missing: str) -> None:
         ("jsonb", {"a": [1]}, b'{"a":[1]}'),
         ("text[]", ["a", None], ["a", None]),
         ("bigint[]", [1, "2"], [1, 2]),
+        ("varchar(3)", "äöü", "äöü"),
+        ("numeric(4,2)", "99.994", Decimal("99.994")),
+        ("time", "03:04:05.6", time(3, 4, 5, 600_000)),
+        ("interval", "P1M2DT3H", "P1M2DT3H"),
+        ("interval", 90.5, "90.5 seconds"),
+        ("json", {"b": 1, "a": 2}, b'{"b":1,"a":2}'),
+        ("inet", "10.0.0.1/8", "10.0.0.1/8"),
+        ("inet", "::1", "::1"),
+        ("cidr", "10.0.0.0/8", "10.0.0.0/8"),
+        ("bytea", "AP8=", b"\0\xff"),
+        ("bytea", "-_8", b"\xfb\xff"),
+        ("public.mood", "happy", "happy"),
+        ("uuid[]", ["00000000-0000-0000-0000-000000000001"], [UUID(int=1)]),
+        ("numeric[]", ["0.10", 1], [Decimal("0.10"), Decimal(1)]),
     ],
 )
 def test_a_value_becomes_its_columns_type(kind: str, value: Any, stored: Any) -> None:
-    found = CONVERTERS[ColumnType(kind)](value)
+    found = converter(Column(type=kind))(value)
     assert found == stored
     assert type(found) is type(stored)
 
@@ -122,12 +136,32 @@ def test_a_value_becomes_its_columns_type(kind: str, value: Any, stored: Any) ->
         ("jsonb", {"a": "\0"}),
         ("text[]", "a"),
         ("bigint[]", ["x"]),
+        ("varchar(3)", "four"),
+        ("char(3)", "four"),
+        ("numeric(4,2)", 99.995),
+        ("time", "03:04:05Z"),
+        ("time", "late"),
+        ("interval", [1]),
+        ("interval", True),
+        ("inet", "10.0.0.256"),
+        ("cidr", "10.0.0.1/8"),
+        ("bytea", "a"),
+        ("bytea", "ä"),
+        ("uuid[]", ["1"]),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_with_its_column(kind: str, value: Any) -> None:
     found = parser({"id": {"type": "bigint"}, "c": {"type": kind}})
     with pytest.raises(InvalidRecordError, match=r"^column c: .*wanted"):
         parse(found, {"id": 1, "c": value})
+
+
+@pytest.mark.parametrize("value", ["00ff", "\\x00ff", "00FF"])
+def test_bytes_may_be_written_in_hexadecimal(value: str) -> None:
+    convert = converter(Column.model_validate({"type": "bytea", "encoding": "Hex"}))
+    assert convert(value) == b"\0\xff"
+    with pytest.raises(ValueError, match="hexadecimal"):
+        convert("0g")
 
 
 def test_a_missing_key_is_refused() -> None:
@@ -142,15 +176,44 @@ def test_numbers_keep_every_digit_where_a_column_is_numeric() -> None:
 
 
 def test_a_literal_backslash_is_no_nul() -> None:
-    assert CONVERTERS[ColumnType.JSONB]({"a": "\\u0000"}) == b'{"a":"\\\\u0000"}'
+    assert converter(Column(type="jsonb"))({"a": "\\u0000"}) == b'{"a":"\\\\u0000"}'
 
 
-@given(st.sampled_from(list(ColumnType)), st.text() | st.integers() | st.floats() | st.booleans())
-def test_no_value_breaks_a_parser_in_any_other_way(kind: ColumnType, value: Any) -> None:
-    found = parser({"id": {"type": "text"}, "c": {"type": kind.value}})
-    body = json.dumps({"id": "1", "c": value}).encode()
+@pytest.mark.parametrize("kind", ["numeric(40,19)", "jsonb", "json"])
+def test_what_holds_every_digit_keeps_it(kind: str) -> None:
+    found = parser({"id": {"type": "bigint"}, "c": {"type": kind}})
+    digits = "0.1234567890123456789"
+    body = f'{{"id": 1, "c": {digits}}}'.encode()
+    stored = found.parse(Received(body))[1]
+    assert stored == (Decimal(digits) if kind.startswith("numeric") else digits.encode())
+
+
+def test_numbers_in_a_document_keep_their_digits_also_beyond_64_bits() -> None:
+    found = parser({"id": {"type": "bigint"}, "doc": {"type": "jsonb"}, "t": {"type": "text"}})
+    doc = b'{"a":[123456789012345678901234567890,-18446744073709551616],"b":0.12345678901234567890}'
+    body = b'{"id": 1, "doc": ' + doc + b', "t": ' + doc + b"}"
+    parsed = found.parse(Received(body))
+    assert parsed[1:3] == (doc, doc.decode())
+
+
+KINDS = (
+    "text", "varchar", "varchar(3)", "char(3)", "boolean", "smallint", "integer", "bigint", "real",
+    "double precision", "numeric", "numeric(4,2)", "date", "time", "timestamp(3)", "timestamptz",
+    "interval", "uuid", "json", "jsonb", "bytea", "inet", "cidr", "public.mood", "text[]",
+    "uuid[]", "timestamptz[]", "numeric[]", "boolean[]", "integer[]", "jsonb[]", "public.mood[]",
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.text() | st.integers() | st.floats() | st.booleans(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(KINDS), VALUES)
+def test_no_value_breaks_a_parser_in_any_other_way(kind: str, value: Any) -> None:
+    found = parser({"id": {"type": "text"}, "c": {"type": kind}})
     try:
-        parsed = found.parse(Received(body))
+        parsed = parse(found, {"id": "1", "c": value})
     except InvalidRecordError:
         return
     assert len(parsed) == 3
