@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -31,3 +31,11 @@ def rule(expression: str, message: str, *, field: str | None = None) -> dict[str
 def rules(*found: dict[str, str]) -> dict[str, Any]:
     """The JSON-schema extra that carries CEL rules."""
     return {"x-kubernetes-validations": list(found)}
+
+
+def describe(error: ValidationError) -> str:
+    """All mistakes of a validation in one line: field, message, what was found."""
+    return "; ".join(
+        f"{'.'.join(map(str, mistake['loc'])) or 'document'}: {mistake['msg']}"
+        for mistake in error.errors(include_input=False, include_url=False)
+    )

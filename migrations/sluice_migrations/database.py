@@ -1,13 +1,14 @@
 """Connections for migrations: SQLAlchemy's engine over asyncpg, from the URI that users give."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from sluice_api.errors import ConfigurationError, DependencyError
@@ -47,14 +48,8 @@ async def within(uri: str, work: Callable[[Connection], Found]) -> Found:
     """
     found = engine(uri)
     try:
-        async with found.begin() as connection:
+        async with aclosing(await _connected(found)) as connection, connection.begin():
             return await connection.run_sync(work)
-    except ValueError:
-        # What a URI that cannot be parsed says of itself may be a part of its password.
-        raise ConfigurationError(
-            "the sink's URI cannot be read: it must be postgresql://user:password@host/database"
-            " with special characters percent-encoded"
-        ) from None
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise DependencyError(
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"
@@ -68,3 +63,14 @@ async def within(uri: str, work: Callable[[Connection], Found]) -> Found:
         raise ConfigurationError(f"the sink's database refuses: {text}") from error
     finally:
         await found.dispose()
+
+
+async def _connected(found: AsyncEngine) -> AsyncConnection:
+    try:
+        return await found.connect()
+    except ValueError:
+        # What a URI that cannot be parsed says of itself may be a part of its password.
+        raise ConfigurationError(
+            "the sink's URI cannot be read: it must be postgresql://user:password@host/database"
+            " with special characters percent-encoded"
+        ) from None

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, func
 
 from sluice_api.names import DATABASE_SCHEMA
 
@@ -34,4 +34,16 @@ RUNS: Final = Table(
     Column("records", BigInteger),
     Column("failed", BigInteger),
     comment="The history of runs, for people.",
+)
+
+RECORD_IDS: Final = Table(
+    "record_ids",
+    METADATA,
+    Column("job_uid", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("record_offset", BigInteger, nullable=False),
+    Index("record_ids_position", "job_uid", "generation", "partition", "record_offset"),
+    comment="Records of jobs that keep their ids apart, for as long as they can be replayed.",
 )

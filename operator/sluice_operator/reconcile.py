@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sluice_api import names
 from sluice_api.errors import DependencyError
+from sluice_api.model import describe
 from sluice_api.names import JobName
 from sluice_api.source import Mode
 from sluice_api.spec import IngestionJobSpec
@@ -22,7 +23,6 @@ from sluice_operator.observe import Observer
 from sluice_operator.observed import Job, Object, Observation, Progress
 from sluice_operator.settings import OperatorSettings
 from sluice_operator.status import Decided, status
-from sluice_workers.settings import describe
 from sluice_workers.state import Trouble
 
 ACTIVE: Final = 2.0

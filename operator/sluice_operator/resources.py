@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from sluice_api import names
+from sluice_api.sink import Migrations
 from sluice_api.spec import Resources
 from sluice_operator import sizing
 from sluice_operator.observed import Job, Object
@@ -83,7 +84,8 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             records=wanted.records,
             dead=wanted.dead,
             compression=codec,
-            sink=sink,
+            # Writers have nothing to do with how the table came to be: a change rolls none.
+            sink=sink.model_copy(update={"migrations": Migrations()}),
             batch=job.spec.batch,
         ),
     }
@@ -108,7 +110,8 @@ def migrate_job(job: Job, wanted: Wanted) -> Object:
         _settings_volume(job),
         _secret_volume("sink", job.spec.sink.postgres.secret_ref.name),
     ]
-    return _task(job, wanted, "migrate", "migrate", mounts, volumes)
+    image = job.spec.sink.postgres.migrations.image or wanted.image
+    return _task(job, replace(wanted, image=image), "migrate", "migrate", mounts, volumes)
 
 
 def seed_job(job: Job, wanted: Wanted) -> Object | None:

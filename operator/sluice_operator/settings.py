@@ -8,8 +8,8 @@ from typing import Final
 from pydantic import Field, ValidationError, field_validator
 
 from sluice_api.errors import ConfigurationError
-from sluice_api.model import Model
-from sluice_workers.settings import KafkaConnection, describe
+from sluice_api.model import Model, describe
+from sluice_workers.settings import KafkaConnection
 
 PREFIX: Final = "SLUICE_"
 _KAFKA: Final = {

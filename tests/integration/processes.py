@@ -20,7 +20,7 @@ def free_port() -> int:
 def write_folder(folder: Path, files: dict[str, str]) -> None:
     """Write a pod's configuration as the operator mounts it."""
     for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
 
 

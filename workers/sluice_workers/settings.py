@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from sluice_api.errors import ConfigurationError
 from sluice_api.http import Http
-from sluice_api.model import Model
+from sluice_api.model import Model, describe
 from sluice_api.names import JobName
 from sluice_api.sink import PostgresSink
 from sluice_api.source import CircuitBreaker, Handler, Items, Proxies, RateLimit, Retry
@@ -152,11 +152,3 @@ def read_text(path: Path) -> str:
 def read_secret(path: Path) -> dict[str, str]:
     """The data of a mounted Secret, without the links that Kubernetes adds; empty without one."""
     return {file.name: read_text(file).strip() for file in sorted(path.glob("[!.]*"))}
-
-
-def describe(error: ValidationError) -> str:
-    """All mistakes of a validation in one line: field, message, what was found."""
-    return "; ".join(
-        f"{'.'.join(map(str, mistake['loc'])) or 'document'}: {mistake['msg']}"
-        for mistake in error.errors(include_input=False, include_url=False)
-    )

@@ -109,6 +109,25 @@ def test_a_change_rolls_only_the_pods_that_it_concerns() -> None:
     assert same == [True, True, True, False]
 
 
+def test_a_jobs_own_revisions_run_in_its_image_and_roll_no_writers() -> None:
+    sink = job().spec.sink.model_dump(mode="json", by_alias=True)
+    before = ready()
+    sink["postgres"] |= {"manage": False, "migrations": {"image": "mine:1", "drop": ["old"]}}
+    unmanaged = ready(sink=sink | {"postgres": sink["postgres"] | {"migrations": {}}})
+    after = ready(sink=sink)
+    images = [
+        pods(resources.migrate_job(of, want(of)))["containers"][0]["image"]
+        for of in (before, after)
+    ]
+    assert images == ["image:1", "mine:1"]
+    assert digests(unmanaged, "migrate") != digests(after, "migrate")
+    assert digests(unmanaged, "writer") == digests(after, "writer")
+
+
+def digests(of: Job, role: str) -> str:
+    return resources.digest(of, want(of), role)
+
+
 def test_writers_wait_for_the_migration() -> None:
     names, _ = planned(observation(), ready())
     assert "Deployment/users-fetcher" in names
