@@ -6,7 +6,7 @@ own: revisions of target tables, in a folder of theirs whose configuration has t
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from alembic import command
 from alembic.config import Config
@@ -89,7 +89,7 @@ def _own(patterns: str | list[str]) -> dict[str, Any]:
     return options | tables.options(metadata)
 
 
-def _render(kind: str, value: Any, context: Any) -> str | bool:
+def _render(kind: str, value: Any, context: Any) -> str | Literal[False]:
     """Render types of the user's own with the import that they need; leave others to Alembic."""
     if kind != "type" or not isinstance(value, OwnType):
         return False

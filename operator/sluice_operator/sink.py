@@ -1,5 +1,6 @@
 """The sink's database, as the operator needs it: the history of runs, and what a job leaves."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,6 +22,23 @@ _RECORD_RUN: Final = """
       items = EXCLUDED.items, records = EXCLUDED.records, failed = EXCLUDED.failed
 """
 _FORGET: Final = "DELETE FROM sluice.offsets WHERE job_uid = $1"
+_FORGET_IDS: Final = """
+    DELETE FROM sluice.record_ids WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM sluice.record_ids WHERE job_uid = $1 LIMIT $2
+    ))
+"""
+_PRUNE: Final = """
+    DELETE FROM sluice.record_ids WHERE ctid = ANY (ARRAY(
+      SELECT i.ctid FROM sluice.record_ids AS i
+      LEFT JOIN unnest($3::int[], $4::bigint[]) AS kept (partition, start)
+        ON kept.partition = i.partition
+      WHERE i.job_uid = $1
+        AND (i.generation < $2 OR i.generation = $2 AND i.record_offset < kept.start)
+      LIMIT $5
+    ))
+"""
+SLICE: Final = 10_000
+"""Record ids that are deleted by one statement: a transaction that hinders nobody."""
 
 
 async def record_run(uri: str, job: Job, run: RunStatus, failed: int) -> None:
@@ -31,12 +49,24 @@ async def record_run(uri: str, job: Job, run: RunStatus, failed: int) -> None:
 
 
 async def forget(uri: str, uid: str) -> None:
-    """Delete a job's offsets. Raises ``DependencyError``."""
+    """Delete a job's offsets and record ids. Raises ``DependencyError``."""
     with suppress(asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         await _execute(uri, _FORGET, uid)
+        while await _execute(uri, _FORGET_IDS, uid, SLICE) == f"DELETE {SLICE}":
+            pass
 
 
-async def _execute(uri: str, statement: str, *values: object) -> None:
+async def prune(uri: str, uid: str, generation: int, starts: Sequence[int]) -> None:
+    """Delete the ids of records that are in the records topic no more: nothing replays them.
+
+    ``starts`` is the oldest offset of each partition. Raises ``DependencyError``.
+    """
+    given = (uid, generation, list(range(len(starts))), list(starts), SLICE)
+    while await _execute(uri, _PRUNE, *given) == f"DELETE {SLICE}":
+        pass
+
+
+async def _execute(uri: str, statement: str, *values: object) -> str:
     try:
         connection = await asyncpg.connect(uri, timeout=TIMEOUT)
     except ValueError:
@@ -47,6 +77,6 @@ async def _execute(uri: str, statement: str, *values: object) -> None:
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"
         ) from error
     try:
-        await connection.execute(statement, *values, timeout=TIMEOUT)
+        return await connection.execute(statement, *values, timeout=TIMEOUT)
     finally:
         await connection.close(timeout=TIMEOUT)

@@ -1,6 +1,6 @@
 """Records through a session of the writer's into a real Postgres, without a broker."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ from messages import Received
 from sluice_api.sink import PostgresSink
 from sluice_workers import wire
 from sluice_workers.write.database import connect
-from sluice_workers.write.offsets import Owner
+from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.row import Row, RowParser
 from sluice_workers.write.session import Session
 
@@ -36,6 +36,17 @@ async def write(
     """Commit rows as one batch of partition 0: merged, or inserted where that can be."""
     async with opened(uri, sink) as session:
         positions = await session.claim(owner, {0: 0})
-        async with session.transaction() as transaction:
-            await (transaction.merge(rows) if merge else transaction.insert(rows))
-            await transaction.advance(owner, positions, {0: positions[0].next_offset + len(rows)})
+        await commit(session, owner, positions, rows, merge=merge)
+
+
+async def commit(
+    session: Session,
+    owner: Owner,
+    positions: Mapping[int, Position],
+    rows: Sequence[Row],
+    *,
+    merge: bool = True,
+) -> None:
+    async with session.transaction(owner) as transaction:
+        await (transaction.merge(rows) if merge else transaction.insert(rows))
+        await transaction.advance(owner, positions, {0: positions[0].next_offset + len(rows)})

@@ -234,7 +234,7 @@ async def session(world: World) -> Session:
 async def commit(
     found: Session, rows: list[Any], positions: dict[int, Position], ends: dict[int, int]
 ) -> None:
-    async with found.transaction() as transaction:
+    async with found.transaction(OWNER) as transaction:
         await transaction.merge(rows)
         await transaction.advance(OWNER, positions, ends)
 

@@ -102,7 +102,7 @@ class Committer:
         raise failure(error) from error
 
     async def _transaction(self, way: Way, batch: Batch, rows: Sequence[Row]) -> None:
-        async with self._session.transaction() as transaction:
+        async with self._session.transaction(self._owner) as transaction:
             match way:
                 case Way.INSERT if rows:
                     await transaction.insert(rows)

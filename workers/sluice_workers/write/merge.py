@@ -7,6 +7,7 @@ from typing import Final
 
 from sluice_api.column_type import TEXTS, TypeParts, parts, spelled
 from sluice_api.sink import PostgresSink, WriteMode
+from sluice_workers.write import record_ids
 from sluice_workers.write.row import bookkeeping_column
 
 DEFER: Final = "SET CONSTRAINTS ALL DEFERRED"
@@ -59,20 +60,28 @@ def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statemen
     for another job that shares the session through a pooler, is never taken for it.
     """
     table = ".".join(map(quoted, table_name(sink)))
-    own = bookkeeping_column(sink)
     buffered = ", ".join(f"{quoted(name)} {kind}" for name, kind in buffer_columns(sink).items())
     buffer = f"sluice_{blake2b(repr((table, buffered, shape)).encode(), digest_size=8).hexdigest()}"
     create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {buffer} ({buffered}) ON COMMIT DELETE ROWS"
-    names = [*sink.columns, own]
-    columns, order = (", ".join(map(quoted, each)) for each in (names, sink.identity))
-    # Writers that meet the same rows in the same order wait for each other, never in a circle.
-    insert = (
-        f"INSERT INTO {table} AS target ({columns})"
-        f" SELECT {_values(sink, names)} FROM pg_temp.{buffer} ORDER BY {order}"
-        f" ON CONFLICT ({order})"
-    )
-    merge = f"{insert} {_on_conflict(sink, names, own)}"
+    merge = _merge(sink, table, f"pg_temp.{buffer}")
     return Statements(buffer, create, f"TRUNCATE pg_temp.{buffer}", merge, _direct(sink, shape))
+
+
+def _merge(sink: PostgresSink, table: str, buffer: str) -> str:
+    own, apart = bookkeeping_column(sink), record_ids.apart(sink)
+    names = [*sink.columns] if apart else [*sink.columns, own]
+    columns, values = ", ".join(map(quoted, names)), _values(sink, names)
+    if apart:
+        return record_ids.append(
+            table=table, columns=columns, values=values, buffer=buffer, own=quoted(own)
+        )
+    order = ", ".join(map(quoted, sink.identity))
+    # Writers that meet the same rows in the same order wait for each other, never in a circle.
+    return (
+        f"INSERT INTO {table} AS target ({columns})"
+        f" SELECT {values} FROM {buffer} ORDER BY {order}"
+        f" ON CONFLICT ({order}) {_on_conflict(sink, names, own)}"
+    )
 
 
 def buffer_columns(sink: PostgresSink) -> dict[str, str]:
@@ -82,6 +91,7 @@ def buffer_columns(sink: PostgresSink) -> dict[str, str]:
     merge assigns them. Limits of length and precision are the table's own.
     """
     found = {name: _buffered(column.type.parts) for name, column in sink.columns.items()}
+    found |= record_ids.PLACE if record_ids.apart(sink) else {}
     return found | {bookkeeping_column(sink): "bigint" if sink.mode is WriteMode.UPSERT else "text"}
 
 
@@ -108,6 +118,8 @@ def _direct(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> bool:
     """Whether what is encoded for the buffer is right for the table: no domain, no citext."""
     found = {name: parts(spelled(kind)) for name, kind, *_ in shape}
     wanted = {name: parts(kind) for name, kind in buffer_columns(sink).items()}
+    if record_ids.apart(sink):
+        return False
     return not any(_cast(column.type.parts) for column in sink.columns.values()) and all(
         name in found and _encoded(found[name]) == _encoded(kind) for name, kind in wanted.items()
     )

@@ -14,6 +14,7 @@ from sluice_api.errors import SluiceError
 from sluice_api.sink import Column, Metadata, PostgresSink, WriteMode
 from sluice_workers import wire
 from sluice_workers.write.convert import converter
+from sluice_workers.write.record_ids import apart
 
 SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
@@ -22,7 +23,8 @@ _MANY_DIGITS: Final = re.compile(rb"[0-9][0-9.]{15}")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 
 Row = tuple[Any, ...]
-"""What one record fills: the columns in the order of the spec, last the one that Sluice fills."""
+"""What one record fills: the columns in the order of the spec, where it was read if record ids are
+apart, and last the one that Sluice fills."""
 
 
 class Message(Protocol):
@@ -53,13 +55,15 @@ class RowParser:
         self._getters = [_column(name, column, sink) for name, column in sink.columns.items()]
         self._own = _version if sink.mode is WriteMode.UPSERT else _record_id
         self._loads = _reader(sink)
+        self._apart = apart(sink)
 
     def parse(self, message: Message) -> Row:
         """Parse one message. Raises ``InvalidRecordError``."""
         try:
             own = self._own(message)
             record = self._loads(message.value or b"")
-            return (*[get(record, message) for get in self._getters], own)
+            place = (message.partition, message.offset) if self._apart else ()
+            return (*[get(record, message) for get in self._getters], *place, own)
         except KeyError as error:
             raise InvalidRecordError(f"the header {error} is missing") from error
         except ValueError as error:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from sluice_api.sink import PostgresSink
-from sluice_workers.write import offsets
+from sluice_workers.write import offsets, record_ids
 from sluice_workers.write.database import Connection
 from sluice_workers.write.merge import (
     BEGIN,
@@ -28,9 +28,14 @@ class Transaction:
     """One transaction: rows first, last the offsets."""
 
     def __init__(
-        self, connection: "Connection[asyncpg.Record]", sink: PostgresSink, sql: Statements
+        self,
+        connection: "Connection[asyncpg.Record]",
+        sink: PostgresSink,
+        sql: Statements,
+        owner: Owner,
     ) -> None:
         self._connection = connection
+        self._arguments = record_ids.arguments(sink, owner)
         self._columns = list(buffer_columns(sink))
         self._schema, self._table = table_name(sink)
         self._sql = sql
@@ -53,7 +58,7 @@ class Transaction:
         await self._connection.copy_records_to_table(
             self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
         )
-        await self._connection.execute(self._sql.merge)
+        await self._connection.execute(self._sql.merge, *self._arguments)
 
     async def attempt(self, rows: Sequence[Row]) -> Exception | None:
         """Merge rows within a savepoint; return the error when one of them is refused."""
@@ -118,14 +123,14 @@ class Session:
         self._statements = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Begin a transaction, and commit it. Raises what asyncpg raises."""
+    async def transaction(self, owner: Owner) -> AsyncIterator[Transaction]:
+        """Begin a transaction for an owner, and commit it. Raises what asyncpg raises."""
         async with self._begun():
             if self._statements is None:
                 table = ".".join(table_name(self._sink))
                 shape = await self._connection.fetch(SHAPE, table)
                 self._statements = statements(self._sink, [tuple(row) for row in shape])
-            yield Transaction(self._connection, self._sink, self._statements)
+            yield Transaction(self._connection, self._sink, self._statements, owner)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:
