@@ -14,7 +14,7 @@ from sluice_api.errors import SluiceError
 from sluice_api.spec import DeletionPolicy
 from sluice_operator import sink
 from sluice_operator.broker import Broker
-from sluice_operator.kube import Kubernetes, decoded
+from sluice_operator.kube import Kubernetes
 from sluice_operator.observed import Job, Object
 
 PATIENCE: Final = 90.0
@@ -86,7 +86,5 @@ async def _redis(job: Job, url: str | None) -> None:
 
 
 async def _rows(kubernetes: Kubernetes, job: Job) -> None:
-    reference = job.spec.sink.postgres.secret_ref
-    secret = await kubernetes.get("Secret", job.name.namespace, reference.name)
-    if secret is not None and (uri := decoded(secret).get(reference.key)):
-        await sink.forget(uri, job.uid)
+    if found := await sink.uri(kubernetes, job):
+        await sink.forget(found, job.uid)

@@ -13,13 +13,12 @@ from sluice_api import names
 from sluice_api.errors import DependencyError
 from sluice_api.model import describe
 from sluice_api.names import JobName
-from sluice_api.sink import RecordIds
 from sluice_api.source import Mode
 from sluice_api.spec import IngestionJobSpec
 from sluice_api.status import IngestionJobStatus, RunStatus
 from sluice_operator import events, finalize, plan, run, scale, sink, topics
 from sluice_operator.autoscaler import Decision
-from sluice_operator.kube import Kubernetes, decoded
+from sluice_operator.kube import Kubernetes
 from sluice_operator.observe import Observer
 from sluice_operator.observed import Job, Object, Observation, Progress
 from sluice_operator.settings import OperatorSettings
@@ -87,7 +86,8 @@ class Reconciler:
             found = plan.plan(job, seen, want, memory.fetchers, memory.writers)
             memory, refused = await self._apply(job, seen, found, memory)
             troubles += [*found.troubles, *refused]
-        memory = await self._prune(job, seen, memory)
+        pruned = await sink.pruned(self._kubernetes, job, seen.records, memory.pruned)
+        memory = replace(memory, pruned=pruned)
         self._memory[job.name] = memory
         if not finished:
             troubles = [*seen.troubles, *troubles, *plan.pod_troubles(seen)]
@@ -152,31 +152,11 @@ class Reconciler:
 
     async def _record(self, job: Job, after: RunStatus, failed: int) -> None:
         """Keep the history of runs in the sink: for people, so a failure is only logged."""
-        if (uri := await self._sink_uri(job)) is None:
-            return
         try:
-            await sink.record_run(uri, job, after, failed)
+            if uri := await sink.uri(self._kubernetes, job):
+                await sink.record_run(uri, job, after, failed)
         except Exception as error:  # noqa: BLE001  history must not stop a job
             _LOG.info("%s: sluice.runs was not written: %s", job.name, error)
-
-    async def _prune(self, job: Job, seen: Observation, memory: Memory) -> Memory:
-        """Forget record ids that nothing can replay; what fails is tried when starts have moved."""
-        topic, starts = job.status.topics.records, seen.records.starts if seen.records else ()
-        apart = job.spec.sink.postgres.record_ids is RecordIds.APART
-        if not apart or topic is None or not any(starts) or starts == memory.pruned:
-            return memory
-        uri = await self._sink_uri(job)
-        try:
-            if uri is not None:
-                await sink.prune(uri, job.uid, topic.generation, starts)
-        except Exception as error:  # noqa: BLE001  ids that are kept for longer do no harm
-            _LOG.info("%s: sluice.record_ids was not pruned: %s", job.name, error)
-        return replace(memory, pruned=starts)
-
-    async def _sink_uri(self, job: Job) -> str | None:
-        reference = job.spec.sink.postgres.secret_ref
-        secret = await self._kubernetes.get("Secret", job.name.namespace, reference.name)
-        return (decoded(secret).get(reference.key) or None) if secret is not None else None
 
     async def _apply(
         self, job: Job, seen: Observation, found: plan.Plan, memory: Memory

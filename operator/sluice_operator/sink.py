@@ -1,5 +1,6 @@
 """The sink's database, as the operator needs it: the history of runs, and what a job leaves."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -7,11 +8,14 @@ from typing import Final
 import asyncpg
 
 from sluice_api.errors import DependencyError
+from sluice_api.sink import RecordIds
 from sluice_api.status import RunStatus
-from sluice_operator.observed import Job
+from sluice_operator.kube import Kubernetes, decoded
+from sluice_operator.observed import Job, TopicOffsets
 
 TIMEOUT: Final = 5.0
 """Seconds that the database has for one answer."""
+_LOG: Final = logging.getLogger(__name__)
 
 _RECORD_RUN: Final = """
     INSERT INTO sluice.runs
@@ -54,6 +58,32 @@ async def forget(uri: str, uid: str) -> None:
         await _execute(uri, _FORGET, uid)
         while await _execute(uri, _FORGET_IDS, uid, SLICE) == f"DELETE {SLICE}":
             pass
+
+
+async def uri(kubernetes: Kubernetes, job: Job) -> str | None:
+    """Return the URI of a job's sink; None where its Secret lacks it."""
+    reference = job.spec.sink.postgres.secret_ref
+    secret = await kubernetes.get("Secret", job.name.namespace, reference.name)
+    return (decoded(secret).get(reference.key) or None) if secret is not None else None
+
+
+async def pruned(
+    kubernetes: Kubernetes, job: Job, records: TopicOffsets | None, before: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Prune where the records topic's starts have moved since ``before``; return them.
+
+    What fails is only logged, and tried when they have moved again.
+    """
+    topic = job.status.topics.records
+    apart = job.spec.sink.postgres.record_ids is RecordIds.APART
+    if not apart or topic is None or records is None or records.starts == before:
+        return before
+    try:
+        if any(records.starts) and (found := await uri(kubernetes, job)):
+            await prune(found, job.uid, topic.generation, records.starts)
+    except Exception as error:  # noqa: BLE001  ids that are kept for longer do no harm
+        _LOG.info("%s: sluice.record_ids was not pruned: %s", job.name, error)
+    return records.starts
 
 
 async def prune(uri: str, uid: str, generation: int, starts: Sequence[int]) -> None:
