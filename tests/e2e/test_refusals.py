@@ -137,11 +137,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"spec": {"sink": {"postgres": {"columns": {"name": {"type": "string"}}}}}},
-        'spec.sink.postgres.columns.name.type: Invalid value: "string": must be text, varchar,',
+        'spec.sink.postgres.columns[name].type: Invalid value: "string": must be text, varchar,',
     ),
     (
         {"spec": {"sink": {"postgres": {"columns": {"name": {"encoding": "Hex"}}}}}},
-        "spec.sink.postgres.columns.name.encoding: Invalid value: is for columns of type bytea,"
+        "spec.sink.postgres.columns[name].encoding: Invalid value: is for columns of type bytea,"
         " found type text",
     ),
     (
