@@ -27,6 +27,19 @@ def spec(**changes: Any) -> IngestionJobSpec:
     return IngestionJobSpec.model_validate(content | changes)
 
 
+S3: dict[str, Any] = {"bucket": "raw", "secretRef": {"name": "bucket"}}
+
+
+def archived() -> dict[str, Any]:
+    """The sink of a job that keeps its raw records."""
+    return {**spec().sink.model_dump(mode="json", by_alias=True), "archive": {"s3": S3}}
+
+
+def replay() -> dict[str, Any]:
+    """The source of a job that replays another's records."""
+    return {"archive": {"s3": S3, "job": "users"}}
+
+
 def job(status: IngestionJobStatus | None = None, **changes: Any) -> Job:
     name = JobName("team", "users")
     return Job(name, "0123456789", 3, spec(**changes), status or IngestionJobStatus())

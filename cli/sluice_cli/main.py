@@ -14,6 +14,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "seed": ("sluice_workers.seed.command", "Write a job's items to its items topic."),
     "fetch": ("sluice_workers.fetch.command", "Run a fetcher."),
     "write": ("sluice_workers.write.command", "Run a writer."),
+    "archive": ("sluice_workers.archive.command", "Run an archiver."),
+    "replay": ("sluice_workers.archive.replay_command", "Write an archive's records to a topic."),
     "cluster": ("sluice_talos.command", "Bring up a Kubernetes cluster on Talos Linux."),
     "migrate": ("sluice_workers.migrate", "Bring the sink's schema to its newest revision."),
 }

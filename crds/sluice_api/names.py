@@ -30,7 +30,7 @@ class JobName:
         return f"{self.namespace}.{self.name}.{suffix}"
 
     def group(self, verb: str) -> str:
-        """The job's consumer group for ``fetch`` or ``write``."""
+        """The job's consumer group for ``fetch``, ``write`` or ``archive``."""
         return f"sluice.{self.namespace}.{self.name}.{verb}"
 
     def redis_key(self, suffix: str) -> str:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
+from sluice_api.archive import Archive
 from sluice_api.column_type import ColumnType
 from sluice_api.model import Model, rule, rules
 from sluice_api.references import SecretKeyReference
@@ -203,3 +204,5 @@ class Sink(Model):
 
     postgres: PostgresSink
     """A Postgres table."""
+    archive: Archive | None = None
+    """Where the raw records are kept as well, to be replayed."""

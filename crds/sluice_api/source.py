@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from sluice_api.archive import ArchiveSource
 from sluice_api.duration import Duration, Span
 from sluice_api.http import Http
 from sluice_api.model import Model, rule, rules
@@ -205,22 +206,47 @@ class Source(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "has(self.http) != has(self.handler)",
+                "has(self.archive) || has(self.http) != has(self.handler)",
                 "has(self.http) ? 'exactly one of http and handler must be given, found both'"
                 " : 'exactly one of http and handler must be given, found neither'",
-            )
+            ),
+            rule(
+                "has(self.archive) || has(self.items)",
+                "'must be given, with http or handler; or archive instead of them'",
+                field=".items",
+            ),
+            rule(
+                "!has(self.archive) || !(has(self.items) || has(self.http) || has(self.handler))",
+                "'excludes items, http and handler: a replay asks no API'",
+                field=".archive",
+            ),
+            rule(
+                "has(self.archive) == has(oldSelf.archive)",
+                "'archive cannot be added or removed after creation: create another job'",
+            ),
         )
     )
 
-    items: Items = Field(
+    items: Items | None = Field(
+        default=None,
         json_schema_extra=rules(
             rule(
                 "self == oldSelf",
                 "'the items of a job cannot change after creation: create another job'",
             )
-        )
+        ),
     )
     """The list of items."""
+    archive: ArchiveSource | None = Field(
+        default=None,
+        json_schema_extra=rules(
+            rule(
+                "self == oldSelf",
+                "'what a job replays cannot change after creation: create another job'",
+            )
+        ),
+    )
+    """Records to replay from an archive, instead of items and an API."""
     http: Http | None = None
     """The API that is asked for each item."""
     handler: Handler | None = None
@@ -235,6 +261,11 @@ class Source(Model):
     """When the job holds back because its API is down."""
     rate_limit: RateLimit | None = None
     """The budget of requests; without one, concurrency alone bounds them."""
+
+    @property
+    def items_topic(self) -> str | None:
+        """The name of the topic that others fill with items, if there is one."""
+        return self.items.topic.name if self.items and self.items.topic else None
 
 
 class Mode(StrEnum):

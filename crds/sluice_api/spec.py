@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
+from sluice_api.archive import ArchiverReplicas
 from sluice_api.duration import Duration, Span
 from sluice_api.model import Model, rule, rules
 from sluice_api.quantity import Quantity
@@ -147,6 +148,17 @@ class Writer(Model):
     """Requests and limits; computed from batch sizes and row bytes unless given."""
 
 
+class Archiver(Model):
+    """The pods that write to the archive, where sink.archive asks for one."""
+
+    replicas: ArchiverReplicas = ArchiverReplicas()
+    """How many pods."""
+    image: str | None = Field(default=None, min_length=1, max_length=512)
+    """The image; the operator's own unless given."""
+    resources: Resources | None = None
+    """Requests and limits; computed from sink.archive.maxBytes unless given."""
+
+
 class Scaling(Model):
     """How the number of pods follows the lag."""
 
@@ -213,6 +225,8 @@ class IngestionJobSpec(Model):
     """The pods that call the API."""
     writer: Writer = Writer()
     """The pods that write to the sink."""
+    archiver: Archiver = Archiver()
+    """The pods that write to the archive."""
     scaling: Scaling = Scaling()
     """How the number of pods follows the lag."""
     connections: Connections = Connections()

@@ -89,7 +89,7 @@ class RunStatus(Model):
     records_end: tuple[int, ...] | None = None
     """For each partition of the records topic, the end read after all items were fetched."""
     completed_at: datetime | None = None
-    """When the last record's row was committed."""
+    """When the last record's row was committed, and the record archived where that is asked for."""
 
 
 class LagStatus(Model):
@@ -162,3 +162,5 @@ class IngestionJobStatus(Model):
     """The fetcher pods."""
     writer: WorkersStatus = WorkersStatus()
     """The writer pods."""
+    archiver: WorkersStatus = WorkersStatus()
+    """The archiver pods."""

@@ -19,6 +19,8 @@ COMMANDS: Final = (
     "kubelet",
 )
 
+VERSITYGW: Final = "github.com/versity/versitygw/cmd/versitygw"
+
 
 def debian(progress: Progress) -> Path:
     """Return a folder that holds the files of the node's Debian packages, unpacked."""
@@ -96,16 +98,27 @@ def coredns(progress: Progress) -> Path:
     return artifact("coredns", go_sources("coredns"), build, progress)
 
 
+def versitygw(progress: Progress) -> Path:
+    """Return the program of an S3 server that keeps objects as files (about a minute)."""
+    module = DEV / "versitygw"
+
+    def build(folder: Path) -> None:
+        go_build(module, folder / "versitygw", package=VERSITYGW)
+
+    sources = (VERSITYGW, module / "go.mod", module / "go.sum")
+    return artifact("versitygw", sources, build, progress) / "versitygw"
+
+
 def go_sources(module: str) -> list[Path]:
     """List the files that a Go module of ours is built from."""
     return [DEV / module / name for name in ("main.go", "go.mod", "go.sum")]
 
 
-def go_build(module: Path, target: Path, flags: str = "") -> None:
-    """Build a static binary from a Go module."""
+def go_build(module: Path, target: Path, flags: str = "", package: str = ".") -> None:
+    """Build a static binary from a package of a Go module, or of one that it requires."""
     require("go", "install Go 1.26 or newer: Kubernetes and CoreDNS are built from their modules")
     run(
-        ["go", "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", target, "."],
+        ["go", "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", target, package],
         cwd=module,
         env={"CGO_ENABLED": "0"},
     )

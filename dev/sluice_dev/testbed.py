@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import Final
 
-from sluice_dev.binaries import proxies, servers
+from sluice_dev.binaries import proxies, servers, versitygw
 from sluice_dev.errors import ClusterError
 from sluice_dev.install import install
 from sluice_dev.progress import Progress
@@ -39,6 +39,7 @@ def main(cluster: str) -> int:
         programs = {
             "SLUICE_TEST_PROXIES": str(proxies(progress)),
             "SLUICE_TEST_SERVERS": str(servers(progress)),
+            "SLUICE_TEST_VERSITYGW": str(versitygw(progress)),
         }
     except ClusterError as error:
         print(f"the tests cannot start: {error}", file=sys.stderr)

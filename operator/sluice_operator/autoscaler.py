@@ -45,6 +45,8 @@ class Reading:
     """Messages a second that one pod consumes, when seen."""
     assumed_lag_per_replica: int
     """What a pod is started for until its rate is known."""
+    in_hand: int = 0
+    """Messages of the lag that the pods hold already: no other pod would help with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def _wanted(reading: Reading, policy: Policy) -> Decision:
     lag = sum(reading.lag or ())
     if lag == 0:
         return Decision(0, "no lag")
+    lag = max(1, lag - reading.in_hand)
     if policy.lag_per_replica is not None:
         each, why = policy.lag_per_replica, "lagPerReplica"
     elif reading.rate_per_replica:

@@ -15,7 +15,7 @@ from sluice_api.spec import DeletionPolicy
 from sluice_operator import sink
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes
-from sluice_operator.observed import Job, Object
+from sluice_operator.observed import VERBS, Job, Object
 
 PATIENCE: Final = 90.0
 """Seconds after which a job goes although something of it could not be removed."""
@@ -67,9 +67,9 @@ async def _attempt(what: str, removal: Awaitable[None]) -> str | None:
 async def _broker(job: Job, broker: Broker | None) -> None:
     if broker is None:
         return
-    await broker.delete_groups([job.name.group("fetch"), job.name.group("write")])
+    await broker.delete_groups([job.name.group(verb) for verb in VERBS.values()])
     if job.spec.deletion_policy is DeletionPolicy.DELETE:
-        suffixes = ["records", "dead"] + ([] if job.spec.source.items.topic else ["items"])
+        suffixes = ["records", "dead"] + ([] if job.spec.source.items_topic else ["items"])
         await broker.delete_topics([job.name.topic(suffix) for suffix in suffixes])
 
 

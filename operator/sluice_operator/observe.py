@@ -16,14 +16,17 @@ from sluice_api.quantity import Quantity
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes, decoded
 from sluice_operator.observed import (
+    VERBS,
     Job,
     NodeSize,
     Object,
     Observation,
     Progress,
+    Role,
     Task,
     TopicOffsets,
     Workers,
+    roles,
 )
 from sluice_operator.pods import pod_troubles, refused_pods
 from sluice_operator.references import missing, references
@@ -71,10 +74,10 @@ class Observer:
             self._kubernetes.list_objects("Node", None),
         )
         maps = await self._settings_objects(job)
-        partitions = items = records = None
+        partitions, offsets = None, dict[Role, TopicOffsets]()
         if kafka is not None:
             try:
-                partitions, items, records = await self._offsets(job, self.broker(kafka))
+                partitions, offsets = await self._offsets(job, self.broker(kafka))
             except DependencyError as error:
                 troubles.append(Trouble(reason=error.reason, message=str(error)))
         failed = None
@@ -87,12 +90,14 @@ class Observer:
             kafka=kafka,
             redis_url=redis_url,
             partitions=partitions,
-            items=items,
-            records=records,
+            items=offsets.get(Role.FETCHER),
+            records=offsets.get(Role.WRITER),
+            archived=offsets.get(Role.ARCHIVER),
             migrate=_task(tasks, pods, "migrate"),
             seed=_task(tasks, pods, "seed"),
-            fetcher=await self._workers(deployments, pods, "fetcher"),
-            writer=await self._workers(deployments, pods, "writer"),
+            fetcher=await self._workers(deployments, pods, Role.FETCHER),
+            writer=await self._workers(deployments, pods, Role.WRITER),
+            archiver=await self._workers(deployments, pods, Role.ARCHIVER),
             failed=failed,
             nodes=tuple(_size(node) for node in nodes if not node["spec"].get("unschedulable")),
             existing={
@@ -152,19 +157,17 @@ class Observer:
 
     async def _offsets(
         self, job: Job, broker: Broker
-    ) -> tuple[dict[str, int], TopicOffsets | None, TopicOffsets | None]:
-        external = job.spec.source.items.topic
-        items = external.name if external else job.name.topic("items")
+    ) -> tuple[dict[str, int], dict[Role, TopicOffsets]]:
+        items = job.spec.source.items_topic or job.name.topic("items")
         records = job.name.topic("records")
         partitions = await broker.partitions([items, records, job.name.topic("dead")])
-        fetch, write = job.name.group("fetch"), job.name.group("write")
-        return (
-            partitions,
-            await broker.offsets(items, partitions[items], fetch) if items in partitions else None,
-            await broker.offsets(records, partitions[records], write)
-            if records in partitions
-            else None,
-        )
+        found = {}
+        for role in (Role.FETCHER, *roles(job.spec)):
+            topic = items if role is Role.FETCHER else records
+            if topic in partitions:
+                group = job.name.group(VERBS[role])
+                found[role] = await broker.offsets(topic, partitions[topic], group)
+        return partitions, found
 
     async def _failed(self, job: Job, url: str) -> tuple[int | None, list[Trouble]]:
         client = Redis.from_url(

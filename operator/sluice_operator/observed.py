@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
-from typing import Any
+from enum import Enum, StrEnum
+from typing import Any, Final
 
 from sluice_api.names import JobName
 from sluice_api.spec import IngestionJobSpec
@@ -25,6 +25,24 @@ class Job:
     generation: int
     spec: IngestionJobSpec
     status: IngestionJobStatus
+
+
+class Role(StrEnum):
+    """The components of a job whose pods follow a lag."""
+
+    FETCHER = "fetcher"
+    WRITER = "writer"
+    ARCHIVER = "archiver"
+
+
+VERBS: Final = {Role.FETCHER: "fetch", Role.WRITER: "write", Role.ARCHIVER: "archive"}
+"""What each does: its command, and the end of its consumer group's name."""
+
+
+def roles(spec: IngestionJobSpec) -> tuple[Role, ...]:
+    """Return the roles that a job has: a replay fetches nothing, an archive is asked for."""
+    found = () if spec.source.archive else (Role.FETCHER,)
+    return (*found, Role.WRITER, *((Role.ARCHIVER,) if spec.sink.archive else ()))
 
 
 class Progress(Enum):
@@ -109,11 +127,28 @@ class Observation:
     """Partitions of each topic of the job that exists; None when the broker did not answer."""
     items: TopicOffsets | None = None
     records: TopicOffsets | None = None
+    archived: TopicOffsets | None = None
+    """The records topic as the archivers' group has consumed it."""
     migrate: Task = Task()
     seed: Task = Task()
     fetcher: Workers = Workers()
     writer: Workers = Workers()
+    archiver: Workers = Workers()
     failed: int | None = None
     nodes: tuple[NodeSize, ...] = ()
     existing: dict[str, Object] = field(default_factory=dict)
     """Objects of the job by ``Kind/name``."""
+
+    def workers(self, role: Role) -> Workers:
+        """The pods of a role."""
+        found = {Role.FETCHER: self.fetcher, Role.WRITER: self.writer}
+        return found.get(role, self.archiver)
+
+    def readers(self, spec: IngestionJobSpec) -> tuple[TopicOffsets | None, ...]:
+        """The records topic as each group sees it that must drain it."""
+        return tuple(self.offsets(role) for role in roles(spec) if role is not Role.FETCHER)
+
+    def offsets(self, role: Role) -> TopicOffsets | None:
+        """The topic that a role consumes."""
+        found = {Role.FETCHER: self.items, Role.WRITER: self.records}
+        return found.get(role, self.archived)

@@ -1,5 +1,6 @@
 """What shall be there: the objects of a job and those to make anew. Pure functions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from sluice_api import names
 from sluice_operator import resources, sizing
 from sluice_operator.autoscaler import Decision
-from sluice_operator.observed import Job, Object, Observation, Progress, Task
+from sluice_operator.observed import Job, Object, Observation, Progress, Role, Task
 from sluice_operator.resources import Wanted
 from sluice_workers.settings import Topic
 from sluice_workers.state import Trouble
@@ -18,10 +19,13 @@ RETRY_AFTER: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Objects to apply, Jobs (by component) to delete because they must be made anew."""
+    """Objects to apply, and those (kind and component) to delete.
+
+    Jobs go because they must be made anew, Deployments because the spec wants them no more.
+    """
 
     apply: tuple[Object, ...] = ()
-    delete: tuple[str, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
     troubles: tuple[Trouble, ...] = field(default=())
 
 
@@ -52,7 +56,7 @@ def base(job: Job, seen: Observation, want: Wanted) -> list[Object]:
     return found
 
 
-def plan(job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers: Decision) -> Plan:
+def plan(job: Job, seen: Observation, want: Wanted, decisions: Mapping[Role, Decision]) -> Plan:
     """Plan the objects of a job whose topics exist.
 
     What mounts a Secret that is missing is not made, but left as it is where it runs already.
@@ -60,21 +64,26 @@ def plan(job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers:
     found = [*base(job, seen, want)]
     blocked = any(trouble.reason.endswith(("NotFound", "Missing")) for trouble in seen.troubles)
     troubles: list[Trouble] = []
-    delete: list[str] = []
+    delete = [
+        ("Deployment", role.value)
+        for role in set(Role).difference(decisions)
+        if f"Deployment/{job.name.resource(role)}" in seen.existing
+    ]
     for component, task, body in _tasks(job, seen, want):
         if _must_go(task, body, seen):
-            delete.append(component)
+            delete.append(("Job", component))
         elif task.progress is Progress.ABSENT and not blocked:
             found.append(body)
     migrated = seen.migrate.progress is Progress.SUCCEEDED
-    for component, body, fits in _deployments(job, seen, want, fetchers, writers):
+    for role, decision in decisions.items():
+        body = resources.workers(role, job, want, decision.replicas)
         exists = f"Deployment/{body['metadata']['name']}" in seen.existing
-        if fits is not None:
-            troubles.append(Trouble(reason="DoesNotFit", message=f"{component}: {fits}"))
-        elif (exists or not blocked) and (
-            migrated or component == "fetcher" or not writers.replicas
-        ):
-            # A writer's new columns must be in the table before its new pods are.
+        misfit = sizing.misfit(sizing.workers(role, job.spec), seen.nodes)
+        # A writer's new columns must be in the table before its new pods are.
+        early = role is Role.WRITER and decision.replicas and not migrated
+        if misfit is not None:
+            troubles.append(Trouble(reason="DoesNotFit", message=f"{role}: {misfit}"))
+        elif (exists or not blocked) and not early:
             found.append(body)
     return Plan(tuple(found), tuple(delete), tuple(troubles))
 
@@ -114,35 +123,18 @@ def _must_go(task: Task, body: Object, seen: Observation) -> bool:
     return failed and task.ended_at is not None and seen.now - task.ended_at > RETRY_AFTER
 
 
-def _deployments(
-    job: Job, seen: Observation, want: Wanted, fetchers: Decision, writers: Decision
-) -> list[tuple[str, Object, str | None]]:
-    spec = job.spec
-    return [
-        (
-            "fetcher",
-            resources.fetcher(job, want, fetchers.replicas),
-            sizing.misfit(sizing.fetcher(spec.fetcher), seen.nodes),
-        ),
-        (
-            "writer",
-            resources.writer(job, want, writers.replicas),
-            sizing.misfit(sizing.writer(spec.writer, spec.batch), seen.nodes),
-        ),
-    ]
-
-
 def pod_troubles(seen: Observation) -> list[Trouble]:
     """Return what the job's processes and failed Jobs say is wrong."""
+    workers = [seen.workers(role) for role in Role]
     found = [
         process.trouble
-        for workers in (seen.fetcher, seen.writer)
-        for state in workers.states
+        for each in workers
+        for state in each.states
         for process in state.processes
         if process.trouble is not None
     ]
-    for each in (seen.migrate, seen.seed, seen.fetcher, seen.writer):
-        found += each.troubles
+    pods = [*seen.migrate.troubles, *seen.seed.troubles]
+    found += [*pods, *(trouble for each in workers for trouble in each.troubles)]
     if seen.migrate.progress is Progress.FAILED:
         found.append(Trouble(reason="MigrationFailed", message=seen.migrate.message))
     if seen.seed.progress is Progress.FAILED:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,7 +21,7 @@ from sluice_operator import events, finalize, plan, run, scale, sink, topics
 from sluice_operator.autoscaler import Decision
 from sluice_operator.kube import Kubernetes
 from sluice_operator.observe import Observer
-from sluice_operator.observed import Job, Object, Observation, Progress
+from sluice_operator.observed import Job, Object, Observation, Progress, Role, roles
 from sluice_operator.settings import OperatorSettings
 from sluice_operator.status import Decided, status
 from sluice_workers.state import Trouble
@@ -38,9 +39,8 @@ _LOG: Final = logging.getLogger(__name__)
 class Memory:
     """What is remembered of a job between two looks; losing it costs a scaling window."""
 
-    fetchers: Decision | None = None
-    writers: Decision | None = None
-    rates: tuple[float | None, float | None] = (None, None)
+    decisions: Mapping[Role, Decision] = field(default_factory=dict)
+    rates: Mapping[Role, float | None] = field(default_factory=dict)
     applied: tuple[tuple[str, str, str], ...] = ()
     """Kind/name, digest and version of each object as it was after we last applied it."""
     pruned: tuple[int, ...] = ()
@@ -82,8 +82,8 @@ class Reconciler:
         job, finished = await self._run(job, seen)
         memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
         want = plan.wanted(job, self._settings.worker_image, self._settings.allowed_addresses)
-        if want is not None and seen.partitions is not None and memory.fetchers and memory.writers:
-            found = plan.plan(job, seen, want, memory.fetchers, memory.writers)
+        if want is not None and seen.partitions is not None:
+            found = plan.plan(job, seen, want, memory.decisions)
             memory, refused = await self._apply(job, seen, found, memory)
             troubles += [*found.troubles, *refused]
         pruned = await sink.pruned(self._kubernetes, job, seen.records, memory.pruned)
@@ -95,8 +95,7 @@ class Reconciler:
             topics=job.status.topics,
             run=job.status.run,
             troubles=() if finished else tuple(troubles),
-            fetchers=memory.fetchers,
-            writers=memory.writers,
+            decisions=memory.decisions,
             rates=memory.rates,
         )
         await self._tell(_parsed(raw), raw, status(replace(job), seen, decided))
@@ -128,14 +127,14 @@ class Reconciler:
         before = job.status.run
         if before is None:
             return await self._remember(job, {"run": run.begin(job.uid, 1, seen.now)}), False
-        external = job.spec.source.items.topic is not None
+        external = job.spec.source.items_topic is not None
         mine = seen.seed.progress is Progress.SUCCEEDED and seen.seed.run == before.id
         after = run.advance(
             before,
             seeded=external or mine,
             ends=job.spec.mode is Mode.ONCE,
             items=seen.items,
-            records=seen.records,
+            records=seen.readers(job.spec),
             now=seen.now,
         )
         if after != before:
@@ -162,9 +161,9 @@ class Reconciler:
         self, job: Job, seen: Observation, found: plan.Plan, memory: Memory
     ) -> tuple[Memory, list[Trouble]]:
         """Apply what differs from what we applied last, or was changed since."""
-        for component in found.delete:
+        for kind, component in found.delete:
             name = job.name.resource(component)
-            await self._kubernetes.delete("Job", job.name.namespace, name)
+            await self._kubernetes.delete(kind, job.name.namespace, name)
         before = {key: (digest, version) for key, digest, version in memory.applied}
         applied, troubles = [], []
         for body in found.apply:
@@ -285,16 +284,16 @@ def _version(found: Object) -> str:
 
 def _scaled(job: Job, seen: Observation, memory: Memory, *, stop: bool) -> Memory:
     """Decide the numbers of pods, and remember the rates they were decided from."""
-    rates = (
-        scale.rate_per_replica(seen.fetcher.states, memory.rates[0]),
-        scale.rate_per_replica(seen.writer.states, memory.rates[1]),
-    )
+    mine = roles(job.spec)
+    rates = {
+        role: scale.rate_per_replica(seen.workers(role).states, memory.rates.get(role))
+        for role in mine
+    }
     if stop:
         stopped = Decision(0, "suspended" if job.spec.suspend else "the run is completed")
-        return replace(memory, fetchers=stopped, writers=stopped, rates=rates)
-    return replace(
-        memory,
-        fetchers=scale.fetchers(job, seen, memory.fetchers, rates[0]),
-        writers=scale.writers(job, seen, memory.writers, rates[1]),
-        rates=rates,
-    )
+        return replace(memory, decisions=dict.fromkeys(mine, stopped), rates=rates)
+    decisions = {
+        role: scale.replicas(role, job, seen, memory.decisions.get(role), rates[role])
+        for role in mine
+    }
+    return replace(memory, decisions=decisions, rates=rates)

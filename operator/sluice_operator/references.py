@@ -1,9 +1,13 @@
 """The Secrets and ConfigMaps that a job names, and where it names them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sluice_api.archive import S3
 from sluice_api.names import JobName
-from sluice_api.spec import IngestionJobSpec
+from sluice_api.sink import Sink
+from sluice_api.source import Items, Source
+from sluice_api.spec import Connections, IngestionJobSpec
 from sluice_workers.state import Trouble
 
 
@@ -19,35 +23,52 @@ class Reference:
 
 def references(spec: IngestionJobSpec) -> list[Reference]:
     """List every reference of a spec."""
-    items, sink = spec.source.items, spec.sink.postgres
-    secret = sink.secret_ref
-    found = [Reference("Secret", secret.name, "spec.sink.postgres.secretRef", (secret.key,))]
-    if items.postgres is not None:
-        source, field = items.postgres.secret_ref, "spec.source.items.postgres.secretRef"
-        found.append(Reference("Secret", source.name, field, (source.key,)))
-    if items.config_map is not None:
-        listed, field = items.config_map, "spec.source.items.configMap"
-        found.append(Reference("ConfigMap", listed.name, field, (listed.key,)))
-    if (proxies := spec.source.proxies) is not None:
-        secret_ref, field = proxies.secret_ref, "spec.source.proxies.secretRef"
-        found.append(Reference("Secret", secret_ref.name, field, (secret_ref.key,)))
-    http, handler = spec.source.http, spec.source.handler
+    return [*_of_sink(spec.sink), *_of_source(spec.source), *_of_connections(spec.connections)]
+
+
+def _of_sink(sink: Sink) -> Iterator[Reference]:
+    secret = sink.postgres.secret_ref
+    yield Reference("Secret", secret.name, "spec.sink.postgres.secretRef", (secret.key,))
+    if sink.archive is not None:
+        yield _s3(sink.archive.s3, "spec.sink.archive.s3.secretRef")
+
+
+def _of_source(source: Source) -> Iterator[Reference]:
+    yield from _of_items(source.items)
+    if source.proxies is not None:
+        secret, field = source.proxies.secret_ref, "spec.source.proxies.secretRef"
+        yield Reference("Secret", secret.name, field, (secret.key,))
+    if source.archive is not None:
+        yield _s3(source.archive.s3, "spec.source.archive.s3.secretRef")
+    http, handler = source.http, source.handler
     if http is not None and http.headers_from is not None:
-        name = http.headers_from.name
-        found.append(Reference("Secret", name, "spec.source.http.headersFrom"))
+        yield Reference("Secret", http.headers_from.name, "spec.source.http.headersFrom")
     if http is not None and http.auth is not None:
         name, keys = http.auth.secret
-        found.append(Reference("Secret", name, "spec.source.http.auth", keys))
+        yield Reference("Secret", name, "spec.source.http.auth", keys)
     if handler is not None and handler.secret_ref is not None:
-        name = handler.secret_ref.name
-        found.append(Reference("Secret", name, "spec.source.handler.secretRef"))
-    if spec.connections.kafka is not None:
-        name, field = spec.connections.kafka.name, "spec.connections.kafka"
-        found.append(Reference("Secret", name, field, ("bootstrapServers",)))
-    if spec.connections.redis is not None:
-        name = spec.connections.redis.name
-        found.append(Reference("Secret", name, "spec.connections.redis", ("url",)))
-    return found
+        yield Reference("Secret", handler.secret_ref.name, "spec.source.handler.secretRef")
+
+
+def _of_items(items: Items | None) -> Iterator[Reference]:
+    if items is not None and items.postgres is not None:
+        secret, field = items.postgres.secret_ref, "spec.source.items.postgres.secretRef"
+        yield Reference("Secret", secret.name, field, (secret.key,))
+    if items is not None and items.config_map is not None:
+        listed, field = items.config_map, "spec.source.items.configMap"
+        yield Reference("ConfigMap", listed.name, field, (listed.key,))
+
+
+def _of_connections(given: Connections) -> Iterator[Reference]:
+    if given.kafka is not None:
+        field = "spec.connections.kafka"
+        yield Reference("Secret", given.kafka.name, field, ("bootstrapServers",))
+    if given.redis is not None:
+        yield Reference("Secret", given.redis.name, "spec.connections.redis", ("url",))
+
+
+def _s3(given: S3, field: str) -> Reference:
+    return Reference("Secret", given.secret_ref.name, field, ("accessKeyId", "secretAccessKey"))
 
 
 def missing(reference: Reference, job: JobName, keys: frozenset[str] | None) -> Trouble | None:

@@ -10,15 +10,18 @@ from pydantic import BaseModel
 
 from sluice_api import names
 from sluice_api.sink import Migrations
-from sluice_api.spec import Resources
+from sluice_api.source import Mode
+from sluice_api.spec import IngestionJobSpec, Resources
 from sluice_operator import sizing
-from sluice_operator.observed import Job, Object
+from sluice_operator.observed import VERBS, Job, Object, Role
 from sluice_workers.settings import (
     DEFAULT_FOLDER,
     PORT,
+    ArchiverSettings,
     FetcherSettings,
     KafkaConnection,
     MigrateSettings,
+    ReplaySettings,
     SeedSettings,
     Topic,
     WriterSettings,
@@ -56,15 +59,39 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
     """Return the configuration of each role."""
     base = {"namespace": job.name.namespace, "name": job.name.name, "uid": job.uid}
     source, sink, codec = job.spec.source, job.spec.sink.postgres, job.spec.topics.compression
-    return {
+    given, run, records = job.spec.sink.archive, wanted.run, wanted.records
+    found: dict[str, BaseModel] = {
         "migrate": MigrateSettings(**base, sink=sink),
-        "seed": SeedSettings(
-            **base, run=wanted.run, items=source.items, topic=wanted.items, compression=codec
+        "writer": WriterSettings(
+            **base,
+            records=records,
+            dead=wanted.dead,
+            compression=codec,
+            # Writers have nothing to do with how the table came to be: a change rolls none.
+            sink=sink.model_copy(update={"migrations": Migrations()}),
+            batch=job.spec.batch,
         ),
+    }
+    if given is not None:
+        ends = job.spec.mode is Mode.ONCE
+        found["archiver"] = ArchiverSettings(
+            **base, run=run, records=records, archive=given, ends=ends
+        )
+    if source.archive is not None:
+        replayed = source.archive
+        found["replay"] = ReplaySettings(
+            **base, archive=replayed, records=records, compression=codec
+        )
+        return found
+    if source.items is not None:
+        found["seed"] = SeedSettings(
+            **base, run=run, items=source.items, topic=wanted.items, compression=codec
+        )
+    return found | {
         "fetcher": FetcherSettings(
             **base,
             items=wanted.items,
-            records=wanted.records,
+            records=records,
             dead=wanted.dead,
             compression=codec,
             http=source.http,
@@ -78,15 +105,6 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
             processes=job.spec.fetcher.processes,
             concurrency=job.spec.fetcher.concurrency,
             window=job.spec.fetcher.window,
-        ),
-        "writer": WriterSettings(
-            **base,
-            records=wanted.records,
-            dead=wanted.dead,
-            compression=codec,
-            # Writers have nothing to do with how the table came to be: a change rolls none.
-            sink=sink.model_copy(update={"migrations": Migrations()}),
-            batch=job.spec.batch,
         ),
     }
 
@@ -105,73 +123,86 @@ def digest(job: Job, wanted: Wanted, role: str) -> str:
 
 def migrate_job(job: Job, wanted: Wanted) -> Object:
     """Return the Job that brings the sink's schema to its newest revision."""
-    mounts = [_mount("settings"), _mount("sink")]
-    volumes = [
-        _settings_volume(job),
-        _secret_volume("sink", job.spec.sink.postgres.secret_ref.name),
-    ]
+    volumes = [_secret("sink", job.spec.sink.postgres.secret_ref.name)]
     image = job.spec.sink.postgres.migrations.image or wanted.image
-    return _task(job, replace(wanted, image=image), "migrate", "migrate", mounts, volumes)
+    own = replace(wanted, image=image)
+    return _task(job, own, "migrate", "migrate", volumes, sizing.task())
 
 
 def seed_job(job: Job, wanted: Wanted) -> Object | None:
-    """Return the Job that writes the items, unless somebody else fills the topic."""
-    items = job.spec.source.items
-    if items.topic is not None:
+    """Return the Job that writes the items, or the records of an archive.
+
+    None where somebody else fills the topic.
+    """
+    source, volumes = job.spec.source, [_secret("kafka", wanted.kafka_secret)]
+    if source.archive is not None:
+        volumes.append(_secret("archive", source.archive.s3.secret_ref.name))
+        return _task(job, wanted, "seed", "replay", volumes, sizing.replay())
+    items = source.items
+    if items is None or items.topic is not None:
         return None
-    mounts = [_mount("settings"), _mount("kafka")]
-    volumes = [_settings_volume(job), _secret_volume("kafka", wanted.kafka_secret)]
     if items.config_map is not None:
-        mounts.append(_mount("items"))
         volumes.append({"name": "items", "configMap": {"name": items.config_map.name}})
     if items.postgres is not None:
-        mounts.append(_mount("source"))
-        volumes.append(_secret_volume("source", items.postgres.secret_ref.name))
-    return _task(job, wanted, "seed", "seed", mounts, volumes)
+        volumes.append(_secret("source", items.postgres.secret_ref.name))
+    return _task(job, wanted, "seed", "seed", volumes, sizing.task())
 
 
-def fetcher(job: Job, wanted: Wanted, replicas: int) -> Object:
-    """Return the Deployment of the pods that call the API."""
-    mounts = [_mount("settings"), _mount("kafka"), _mount("redis")]
-    volumes = [
-        _settings_volume(job),
-        _secret_volume("kafka", wanted.kafka_secret),
-        _secret_volume("redis", wanted.redis_secret),
-    ]
-    http, handler = job.spec.source.http, job.spec.source.handler
-    if http is not None and http.headers_from is not None:
-        mounts.append(_mount("headers"))
-        volumes.append(_secret_volume("headers", http.headers_from.name))
-    if http is not None and http.auth is not None:
-        mounts.append(_mount("auth"))
-        volumes.append(_secret_volume("auth", http.auth.secret[0]))
-    if (proxies := job.spec.source.proxies) is not None:
-        mounts.append(_mount("proxies"))
-        volumes.append(_secret_volume("proxies", proxies.secret_ref.name))
-    if handler is not None and handler.secret_ref is not None:
-        mounts.append(_mount("handler"))
-        volumes.append(_secret_volume("handler", handler.secret_ref.name))
-    container = _container("fetch", job.spec.fetcher.image or wanted.image)
-    container |= {
-        "volumeMounts": [*mounts, _TMP],
-        "resources": _dump(sizing.fetcher(job.spec.fetcher)),
+def workers(role: Role, job: Job, wanted: Wanted, replicas: int) -> Object:
+    """Return the Deployment of a role's pods."""
+    volumes = [_secret("kafka", wanted.kafka_secret), *_volumes(role, job.spec, wanted)]
+    images = {
+        Role.FETCHER: job.spec.fetcher.image,
+        Role.WRITER: job.spec.writer.image,
+        Role.ARCHIVER: job.spec.archiver.image,
     }
-    return _deployment(job, "fetcher", replicas, container, volumes, digest(job, wanted, "fetcher"))
+    container = _container(VERBS[role], images[role] or wanted.image)
+    container["resources"] = _dump(sizing.workers(role, job.spec))
+    container |= {
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "startupProbe": _probe("/livez", period=1, failures=60),
+        "livenessProbe": _probe("/livez", period=10, failures=3),
+        "readinessProbe": _probe("/readyz", period=2, failures=2),
+    }
+    template = {
+        "metadata": {
+            "labels": _labels(job, role),
+            "annotations": {DIGEST: digest(job, wanted, role)},
+        },
+        "spec": _pod(job, container, volumes),
+    }
+    # Each pod that comes or goes stops the whole group for a moment: none is added only to be
+    # taken away again, and half of them change at a time.
+    rolling = {"maxSurge": 0, "maxUnavailable": "50%"}
+    spec = {
+        "replicas": replicas,
+        "selector": {
+            "matchLabels": {names.JOB_LABEL: job.name.name, names.COMPONENT_LABEL: role.value}
+        },
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
+        "template": template,
+    }
+    return _object(job, "apps/v1", "Deployment", role, {"spec": spec})
 
 
-def writer(job: Job, wanted: Wanted, replicas: int) -> Object:
-    """Return the Deployment of the pods that write to the sink."""
-    mounts = [_mount("settings"), _mount("kafka"), _mount("redis"), _mount("sink")]
-    volumes = [
-        _settings_volume(job),
-        _secret_volume("kafka", wanted.kafka_secret),
-        _secret_volume("redis", wanted.redis_secret),
-        _secret_volume("sink", job.spec.sink.postgres.secret_ref.name),
-    ]
-    container = _container("write", job.spec.writer.image or wanted.image)
-    needs = sizing.writer(job.spec.writer, job.spec.batch)
-    container |= {"volumeMounts": [*mounts, _TMP], "resources": _dump(needs)}
-    return _deployment(job, "writer", replicas, container, volumes, digest(job, wanted, "writer"))
+def _volumes(role: Role, spec: IngestionJobSpec, wanted: Wanted) -> list[Object]:
+    """Return the Secrets that a role's pods mount besides the broker's."""
+    source, sink = spec.source, spec.sink
+    if role is Role.ARCHIVER:
+        return [_secret("archive", sink.archive.s3.secret_ref.name)] if sink.archive else []
+    found = {"redis": wanted.redis_secret}
+    if role is Role.WRITER:
+        found["sink"] = sink.postgres.secret_ref.name
+    else:
+        if source.http is not None and source.http.headers_from is not None:
+            found["headers"] = source.http.headers_from.name
+        if source.http is not None and source.http.auth is not None:
+            found["auth"] = source.http.auth.secret[0]
+        if source.proxies is not None:
+            found["proxies"] = source.proxies.secret_ref.name
+        if source.handler is not None and source.handler.secret_ref is not None:
+            found["handler"] = source.handler.secret_ref.name
+    return [_secret(name, secret) for name, secret in found.items()]
 
 
 def owner(job: Job) -> Object:
@@ -184,9 +215,6 @@ def owner(job: Job) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-_TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  a path in the container
 
 
 def _json(model: BaseModel) -> str:
@@ -217,15 +245,7 @@ def _labels(job: Job, component: str) -> dict[str, str]:
     }
 
 
-def _mount(name: str) -> Object:
-    return {"name": name, "mountPath": f"{DEFAULT_FOLDER}/{name}", "readOnly": True}
-
-
-def _settings_volume(job: Job) -> Object:
-    return {"name": "settings", "configMap": {"name": job.name.resource("settings")}}
-
-
-def _secret_volume(name: str, secret: str) -> Object:
+def _secret(name: str, secret: str) -> Object:
     return {"name": name, "secret": {"secretName": secret}}
 
 
@@ -243,7 +263,15 @@ def _container(command: str, image: str) -> Object:
     }
 
 
-def _pod(container: Object, volumes: list[Object]) -> Object:
+def _pod(job: Job, container: Object, volumes: list[Object]) -> Object:
+    """Return a pod whose container finds each volume in a folder of its name."""
+    settings = {"name": "settings", "configMap": {"name": job.name.resource("settings")}}
+    volumes = [settings, *volumes]
+    mounts = [
+        {"name": name, "mountPath": f"{DEFAULT_FOLDER}/{name}", "readOnly": True}
+        for name in (volume["name"] for volume in volumes)
+    ]
+    container["volumeMounts"] = [*mounts, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     return {
         "automountServiceAccountToken": False,
         # Variables for every Service of the namespace would only be in the way.
@@ -266,47 +294,19 @@ def _task(
     wanted: Wanted,
     component: str,
     command: str,
-    mounts: list[Object],
     volumes: list[Object],
+    needs: Resources,
 ) -> Object:
-    container = _container(command, wanted.image)
-    container |= {"volumeMounts": [*mounts, _TMP], "resources": _dump(sizing.task())}
-    annotations = {DIGEST: digest(job, wanted, component), RUN: wanted.run}
+    container = _container(command, wanted.image) | {"resources": _dump(needs)}
+    annotations = {DIGEST: digest(job, wanted, command), RUN: wanted.run}
     template = {
         "metadata": {"labels": _labels(job, component)},
-        "spec": _pod(container, volumes) | {"restartPolicy": "Never"},
+        "spec": _pod(job, container, volumes) | {"restartPolicy": "Never"},
     }
     spec = {"backoffLimit": 0, "template": template}
     found = _object(job, "batch/v1", "Job", component, {"spec": spec})
     found["metadata"]["annotations"] = annotations
     return found
-
-
-def _deployment(
-    job: Job, component: str, replicas: int, container: Object, volumes: list[Object], settings: str
-) -> Object:
-    container |= {
-        "ports": [{"name": "http", "containerPort": PORT}],
-        "startupProbe": _probe("/livez", period=1, failures=60),
-        "livenessProbe": _probe("/livez", period=10, failures=3),
-        "readinessProbe": _probe("/readyz", period=2, failures=2),
-    }
-    template = {
-        "metadata": {"labels": _labels(job, component), "annotations": {DIGEST: settings}},
-        "spec": _pod(container, volumes),
-    }
-    # Each pod that comes or goes stops the whole group for a moment: none is added only to be
-    # taken away again, and half of them change at a time.
-    rolling = {"maxSurge": 0, "maxUnavailable": "50%"}
-    spec = {
-        "replicas": replicas,
-        "selector": {
-            "matchLabels": {names.JOB_LABEL: job.name.name, names.COMPONENT_LABEL: component}
-        },
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
-        "template": template,
-    }
-    return _object(job, "apps/v1", "Deployment", component, {"spec": spec})
 
 
 def _probe(path: str, *, period: int, failures: int) -> Object:

@@ -6,6 +6,7 @@ Each end is read once, after the step before it has ended, and kept in the statu
 operator goes on from there.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sluice_api.status import RunStatus
@@ -23,26 +24,28 @@ def advance(
     seeded: bool,
     ends: bool,
     items: TopicOffsets | None,
-    records: TopicOffsets | None,
+    records: Sequence[TopicOffsets | None],
     now: datetime,
 ) -> RunStatus:
     """Advance a run by what the offsets say.
 
     ``items`` must have been read after ``seeded`` was found true, and ``records`` after ``items``:
     records are acknowledged before their item is committed, so the records' end that is read after
-    the items were drained holds them all. ``ends`` tells whether the run ends at all (mode Once).
+    the items were drained holds them all. ``records`` is the topic as each group sees it that must
+    have drained it: the writers', and the archivers' where there is an archive. ``ends`` tells
+    whether the run ends at all (mode Once).
     """
     if run.seeded_at is None:
         if not seeded or items is None:
             return run
         return run.model_copy(update={"seeded_at": now, "items_end": items.ends})
-    if not ends or run.completed_at is not None or run.items_end is None or records is None:
+    if not ends or run.completed_at is not None or run.items_end is None or records[0] is None:
         return run
     if run.records_end is None:
         if items is None or not reached(items, run.items_end):
             return run
-        return run.model_copy(update={"records_end": records.ends})
-    if not reached(records, run.records_end):
+        return run.model_copy(update={"records_end": records[0].ends})
+    if not all(each is not None and reached(each, run.records_end) for each in records):
         return run
     return run.model_copy(update={"completed_at": now})
 
@@ -52,14 +55,19 @@ def reached(offsets: TopicOffsets, end: tuple[int, ...]) -> bool:
     return all(at >= goal for at, goal in zip(offsets.position, end, strict=True))
 
 
-def fraction(run: RunStatus, items: TopicOffsets | None, records: TopicOffsets | None) -> float:
-    """How much of a run is written, from 0 to 1: the share fetched times the share written."""
+def fraction(
+    run: RunStatus, items: TopicOffsets | None, records: Sequence[TopicOffsets | None]
+) -> float:
+    """How much of a run is done, from 0 to 1: the share fetched times the least share written."""
     if run.completed_at is not None:
         return 1.0
-    if run.items_end is None or items is None or records is None:
+    if run.items_end is None or items is None:
         return 0.0
-    fetched = _share(items.position, run.items_end)
-    return fetched * _share(records.position, run.records_end or records.ends)
+    written = (
+        0.0 if each is None else _share(each.position, run.records_end or each.ends)
+        for each in records
+    )
+    return _share(items.position, run.items_end) * min(written)
 
 
 def _share(position: tuple[int, ...], end: tuple[int, ...]) -> float:

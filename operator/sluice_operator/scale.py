@@ -1,6 +1,7 @@
-"""From an observation to the autoscaler's inputs, for fetchers and writers."""
+"""From an observation to the autoscaler's inputs, for each role."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sluice_api.spec import IngestionJobSpec
 from sluice_operator.autoscaler import (
@@ -12,19 +13,63 @@ from sluice_operator.autoscaler import (
     decide,
     rate_limited_replicas,
 )
-from sluice_operator.observed import Job, Observation, TopicOffsets, Workers
+from sluice_operator.observed import Job, Observation, Role
 from sluice_workers.state import PodState
 
+ARCHIVED_A_SECOND: Final = 10_000
+"""Records a second that an archiver is trusted with before its rate is seen."""
 
-def fetchers(job: Job, seen: Observation, last: Decision | None, rate: float | None) -> Decision:
-    """Decide the number of fetcher pods; ``rate`` is what one was last seen to consume."""
+
+def replicas(
+    role: Role, job: Job, seen: Observation, last: Decision | None, rate: float | None
+) -> Decision:
+    """Decide the number of pods of a role; ``rate`` is what one was last seen to consume."""
     spec = job.spec
+    policy = Policy(
+        lag_per_replica=spec.scaling.lag_per_replica,
+        catch_up=spec.scaling.catch_up.seconds,
+        scale_down_after=spec.scaling.scale_down_after.seconds,
+    )
+    offsets, workers = seen.offsets(role), seen.workers(role)
+    reading = Reading(
+        lag=offsets.lag if offsets else None,
+        replicas=workers.desired,
+        rate_per_replica=rate,
+        assumed_lag_per_replica=max(1, _assumed(role, spec)),
+        # What an archiver has in hand waits for its object, not for another pod.
+        in_hand=_in_hand(workers.states) if role is Role.ARCHIVER else 0,
+    )
+    return decide(reading, _bounds(role, spec, seen, rate), policy, last, seen.now)
+
+
+def _assumed(role: Role, spec: IngestionJobSpec) -> int:
+    """Return the lag that a pod is started for until its rate is known."""
+    a_second = {
+        Role.FETCHER: spec.fetcher.concurrency * spec.fetcher.processes,
+        Role.WRITER: spec.batch.max_size,
+        Role.ARCHIVER: ARCHIVED_A_SECOND,
+    }
+    return int(a_second[role] * COLD_SECONDS)
+
+
+def _bounds(role: Role, spec: IngestionJobSpec, seen: Observation, rate: float | None) -> Bounds:
+    offsets = seen.offsets(role)
+    partitions = len(offsets.ends) if offsets else spec.topics.partitions
+    if role is Role.FETCHER:
+        return _fetchers(spec, seen, partitions, rate)
+    given = spec.writer.replicas if role is Role.WRITER else spec.archiver.replicas
+    return Bounds(minimum=given.min, maximum=given.max, partitions=partitions)
+
+
+def _fetchers(
+    spec: IngestionJobSpec, seen: Observation, partitions: int, rate: float | None
+) -> Bounds:
     in_flight = spec.fetcher.concurrency * spec.fetcher.processes
     limit = spec.source.rate_limit
-    bounds = Bounds(
+    return Bounds(
         minimum=spec.fetcher.replicas.min,
         maximum=spec.fetcher.replicas.max,
-        partitions=_partitions(seen.items, spec),
+        partitions=partitions,
         processes=spec.fetcher.processes,
         rate_limited=rate_limited_replicas(
             limit.requests / limit.per.seconds if limit and limit.per.seconds else None,
@@ -33,48 +78,10 @@ def fetchers(job: Job, seen: Observation, last: Decision | None, rate: float | N
             rate,
         ),
     )
-    assumed = int(in_flight * COLD_SECONDS)
-    return _decide(spec, seen, seen.items, seen.fetcher, bounds, assumed, last, rate)
 
 
-def writers(job: Job, seen: Observation, last: Decision | None, rate: float | None) -> Decision:
-    """Decide the number of writer pods; ``rate`` is what one was last seen to consume."""
-    spec = job.spec
-    bounds = Bounds(
-        minimum=spec.writer.replicas.min,
-        maximum=spec.writer.replicas.max,
-        partitions=_partitions(seen.records, spec),
-    )
-    assumed = int(spec.batch.max_size * COLD_SECONDS)
-    return _decide(spec, seen, seen.records, seen.writer, bounds, assumed, last, rate)
-
-
-def _decide(
-    spec: IngestionJobSpec,
-    seen: Observation,
-    offsets: TopicOffsets | None,
-    workers: Workers,
-    bounds: Bounds,
-    assumed: int,
-    last: Decision | None,
-    rate: float | None,
-) -> Decision:
-    policy = Policy(
-        lag_per_replica=spec.scaling.lag_per_replica,
-        catch_up=spec.scaling.catch_up.seconds,
-        scale_down_after=spec.scaling.scale_down_after.seconds,
-    )
-    reading = Reading(
-        lag=offsets.lag if offsets else None,
-        replicas=workers.desired,
-        rate_per_replica=rate,
-        assumed_lag_per_replica=max(1, assumed),
-    )
-    return decide(reading, bounds, policy, last, seen.now)
-
-
-def _partitions(offsets: TopicOffsets | None, spec: IngestionJobSpec) -> int:
-    return len(offsets.ends) if offsets else spec.topics.partitions
+def _in_hand(states: Sequence[PodState]) -> int:
+    return sum(process.in_flight for state in states for process in state.processes)
 
 
 def rate_per_replica(states: Sequence[PodState], before: float | None) -> float | None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from sluice_api.archive import Archive
 from sluice_api.quantity import Quantity
-from sluice_api.spec import Batch, Fetcher, Resources, Writer
-from sluice_operator.observed import NodeSize
+from sluice_api.spec import Archiver, Batch, Fetcher, IngestionJobSpec, Resources, Writer
+from sluice_operator.observed import NodeSize, Role
 
 MIB: Final = 1 << 20
 SUPERVISOR: Final = 48 * MIB
@@ -17,6 +18,12 @@ IN_FLIGHT: Final = 128 << 10
 """A request in flight: socket buffers, the answer, its records."""
 BATCH_COPIES: Final = 4
 """Copies of a batch at its worst: as fetched, as parsed, as sent, and the next one."""
+OBJECT_COPIES: Final = 4
+"""What an archiver holds at its worst, in objects: two in the making, one packed, one read."""
+LARGEST_OBJECT: Final = 64 * MIB
+"""What sink.archive.maxBytes may be at the most."""
+REPLAYED_COPIES: Final = 3
+"""An object as it came and unpacked, and what is sent of it."""
 STEP: Final = 32 * MIB
 
 
@@ -33,6 +40,28 @@ def writer(spec: Writer, batch: Batch) -> Resources:
     if spec.resources is not None:
         return spec.resources
     return _resources(Decimal("0.1"), SUPERVISOR + PROCESS + BATCH_COPIES * batch.max_bytes)
+
+
+def archiver(spec: Archiver, archive: Archive) -> Resources:
+    """Return the user's resources, or those that the objects' bytes need."""
+    if spec.resources is not None:
+        return spec.resources
+    needs = SUPERVISOR + PROCESS + OBJECT_COPIES * archive.max_bytes
+    return _resources(Decimal("0.1"), needs)
+
+
+def workers(role: Role, spec: IngestionJobSpec) -> Resources:
+    """Return the resources of a role's pods."""
+    if role is Role.FETCHER:
+        return fetcher(spec.fetcher)
+    if role is Role.ARCHIVER and spec.sink.archive is not None:
+        return archiver(spec.archiver, spec.sink.archive)
+    return writer(spec.writer, spec.batch)
+
+
+def replay() -> Resources:
+    """Return the resources of a replay, which holds one object, packed and unpacked."""
+    return _resources(Decimal("0.1"), PROCESS + REPLAYED_COPIES * LARGEST_OBJECT)
 
 
 def task() -> Resources:

@@ -1,7 +1,7 @@
 """The status of a job: a pure function of what was seen and decided."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sluice_api.source import Mode
@@ -18,7 +18,7 @@ from sluice_api.status import (
     WorkersStatus,
 )
 from sluice_operator.autoscaler import Decision
-from sluice_operator.observed import Job, Observation, Progress, Task, TopicOffsets, Workers
+from sluice_operator.observed import Job, Observation, Progress, Role, Task, roles
 from sluice_operator.run import fraction
 from sluice_workers.state import Trouble
 
@@ -30,10 +30,9 @@ class Decided:
     topics: TopicsStatus
     run: RunStatus | None
     troubles: tuple[Trouble, ...] = ()
-    fetchers: Decision | None = None
-    writers: Decision | None = None
-    rates: tuple[float | None, float | None] = (None, None)
-    """Messages a second that one fetcher pod and one writer pod were seen to consume."""
+    decisions: Mapping[Role, Decision] = field(default_factory=dict)
+    rates: Mapping[Role, float | None] = field(default_factory=dict)
+    """Messages a second that one pod of a role was seen to consume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,8 @@ def status(job: Job, seen: Observation, decided: Decided) -> IngestionJobStatus:
     """Return the whole status; times are kept where nothing changed."""
     verdicts = _verdicts(job, seen, decided)
     before = job.status
-    fetcher = _workers(
-        before.fetcher, seen.fetcher, seen.items, decided.fetchers, decided.rates[0], seen.now
-    )
-    writer = _workers(
-        before.writer, seen.writer, seen.records, decided.writers, decided.rates[1], seen.now
-    )
+    fetcher = _workers(before.fetcher, Role.FETCHER, seen, decided)
+    writer = _workers(before.writer, Role.WRITER, seen, decided)
     return IngestionJobStatus(
         observed_generation=job.generation,
         phase=_phase(job, decided, verdicts),
@@ -69,6 +64,7 @@ def status(job: Job, seen: Observation, decided: Decided) -> IngestionJobStatus:
         run=decided.run,
         fetcher=fetcher,
         writer=writer,
+        archiver=_workers(before.archiver, Role.ARCHIVER, seen, decided),
     )
 
 
@@ -93,7 +89,7 @@ def _progress(job: Job, seen: Observation, decided: Decided) -> str:
         return ""
     if seen.partitions is None and decided.run.completed_at is None:
         return job.status.progress
-    return f"{int(fraction(decided.run, seen.items, seen.records) * 100)}%"
+    return f"{int(fraction(decided.run, seen.items, seen.readers(job.spec)) * 100)}%"
 
 
 def _verdicts(job: Job, seen: Observation, decided: Decided) -> list[Verdict]:
@@ -104,7 +100,7 @@ def _verdicts(job: Job, seen: Observation, decided: Decided) -> list[Verdict]:
         _task("MigrationsReady", seen.migrate, "the sink's schema is at its newest revision"),
         _seeded(run, seen.seed),
         _workers_ready(job, seen, completed=completed),
-        _scaling(seen, decided),
+        _scaling(job, seen, decided),
         _degraded(decided),
         _completed(run),
     ]
@@ -147,22 +143,21 @@ def _workers_ready(job: Job, seen: Observation, *, completed: bool) -> Verdict:
         return Verdict(kind, True, "NotNeeded", "the run is completed")
     if job.spec.suspend:
         return Verdict(kind, False, "Suspended", "spec.suspend is true")
-    if troubles := (*seen.fetcher.troubles, *seen.writer.troubles):
+    workers = [seen.workers(role) for role in Role]
+    if troubles := [trouble for each in workers for trouble in each.troubles]:
         return Verdict(kind, False, troubles[0].reason, troubles[0].message)
-    wanted = seen.fetcher.desired + seen.writer.desired
-    ready = seen.fetcher.ready + seen.writer.ready
+    wanted = sum(each.desired for each in workers)
+    ready = sum(each.ready for each in workers)
     if ready < wanted:
         return Verdict(kind, False, "Starting", f"{ready} of {wanted} pods are ready")
     return Verdict(kind, True, "Ready", f"{ready} pods are ready")
 
 
-def _scaling(seen: Observation, decided: Decided) -> Verdict:
+def _scaling(job: Job, seen: Observation, decided: Decided) -> Verdict:
     kind = ConditionType.SCALING
-    if seen.items is None or seen.records is None:
+    if any(seen.offsets(role) is None for role in roles(job.spec)):
         return Verdict(kind, False, "LagUnknown", "the lag could not be read: nothing is scaled")
-    bound = next(
-        (each.bound for each in (decided.fetchers, decided.writers) if each and each.bound), None
-    )
+    bound = next((each.bound for each in decided.decisions.values() if each.bound), None)
     if bound:
         return Verdict(kind, True, "Bounded", bound)
     return Verdict(kind, True, "Active", "pods follow the lag")
@@ -225,19 +220,18 @@ def _conditions(job: Job, verdicts: list[Verdict], now: datetime) -> Iterable[Co
 
 
 def _workers(
-    before: WorkersStatus,
-    workers: Workers,
-    offsets: TopicOffsets | None,
-    decision: Decision | None,
-    rate: float | None,
-    now: datetime,
+    before: WorkersStatus, role: Role, seen: Observation, decided: Decided
 ) -> WorkersStatus:
+    workers, offsets = seen.workers(role), seen.offsets(role)
+    decision, scaling = decided.decisions.get(role), before.scaling
+    if decision is not None:
+        scaling = _decision(before, decision, decided.rates.get(role), seen.now)
     desired = workers.desired if decision is None else decision.replicas
     return WorkersStatus(
         desired=desired,
         ready=min(workers.ready, desired),
         lag=before.lag if offsets is None else _lag(offsets.lag),
-        scaling=before.scaling if decision is None else _decision(before, decision, rate, now),
+        scaling=scaling,
     )
 
 

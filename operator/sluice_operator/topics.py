@@ -25,13 +25,13 @@ class TopicPlan:
 
 def plan(job: Job, existing: dict[str, int], now: datetime) -> TopicPlan:
     """Plan a job's topics from those that exist, by name, with their partitions."""
-    external = job.spec.source.items.topic
+    external = job.spec.source.items_topic
     known = job.status.topics
     found: dict[str, TopicStatus | None] = {}
     create, troubles = [], []
     for suffix in ("items", "records", "dead"):
         before: TopicStatus | None = getattr(known, suffix)
-        given = external.name if external and suffix == "items" else None
+        given = external if suffix == "items" else None
         name = given or job.name.topic(suffix)
         found[suffix] = before
         if name not in existing:

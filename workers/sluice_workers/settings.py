@@ -4,6 +4,7 @@
 <folder>/kafka/                 bootstrapServers, securityProtocol, … from a Secret
 <folder>/redis/url              from a Secret
 <folder>/sink/<key>             the sink's connection URI, from a Secret
+<folder>/archive/<name>         the keys of the archive's bucket, from a Secret
 <folder>/source/<key>           the connection URI of a Postgres source, from a Secret
 <folder>/headers/<name>         headers of every request, from a Secret
 <folder>/auth/<key>             the credentials of http.auth, from a Secret
@@ -17,6 +18,7 @@ from typing import Final, Self
 
 from pydantic import Field, ValidationError
 
+from sluice_api.archive import Archive, ArchiveSource
 from sluice_api.errors import ConfigurationError
 from sluice_api.http import Http
 from sluice_api.model import Model, describe
@@ -70,6 +72,14 @@ class SeedSettings(ProcessSettings):
     compression: Compression
 
 
+class ReplaySettings(ProcessSettings):
+    """The replay: records of an archive into the records topic."""
+
+    archive: ArchiveSource
+    records: Topic
+    compression: Compression
+
+
 class FetcherSettings(ProcessSettings):
     """The fetcher: items topic, HTTP, records topic."""
 
@@ -100,6 +110,16 @@ class WriterSettings(ProcessSettings):
     compression: Compression
     sink: PostgresSink
     batch: Batch
+
+
+class ArchiverSettings(ProcessSettings):
+    """The archiver: records topic, S3."""
+
+    run: str
+    records: Topic
+    archive: Archive
+    ends: bool
+    """Whether the run ends: then its last records are not held for long."""
 
 
 class MigrateSettings(ProcessSettings):

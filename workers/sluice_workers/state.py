@@ -24,17 +24,18 @@ class ProcessState(Model):
     assigned: tuple[int, ...] = ()
     """The partitions it consumes."""
     in_flight: int = 0
-    """Requests in flight (fetcher) or records buffered (writer)."""
+    """Requests in flight (fetcher) or records buffered (writer, archiver)."""
     done: int = 0
-    """Items fetched (fetcher) or records committed (writer) since its start."""
+    """Items fetched (fetcher) or records committed (writer, archiver) since its start."""
     failed: int = 0
     """Items or records given up since its start."""
     rate: float = 0.0
     """Done per second, over about the last half minute."""
     latency: float | None = None
-    """Mean seconds of an attempt (fetcher) or a transaction (writer), over the same time."""
+    """Mean seconds of an attempt (fetcher), a transaction (writer) or an object (archiver), over
+    the same time."""
     message_bytes: float | None = None
-    """Mean bytes of a record produced (fetcher) or consumed (writer)."""
+    """Mean bytes of a record produced (fetcher) or consumed (writer, archiver)."""
     restarts: int = 0
     """How often the pod has started it again."""
 
@@ -43,5 +44,5 @@ class PodState(Model):
     """A pod, all its processes."""
 
     role: str
-    """fetcher or writer."""
+    """fetcher, writer or archiver."""
     processes: tuple[ProcessState, ...]

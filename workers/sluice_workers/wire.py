@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from sluice_api.errors import DependencyError
 from sluice_api.model import Model
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -114,3 +115,14 @@ def record_version(generation: int, offset: int) -> int:
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
     """The text of the first header of that name, or None."""
     return next((value.decode() for key, value in headers if key == name), None)
+
+
+def refuse_other_generation(topic: str, headers: Iterable[tuple[str, bytes]], wanted: int) -> None:
+    """Raise ``DependencyError`` for a message of another generation than the topic's."""
+    found = header(headers, GENERATION)
+    if found is not None and found != str(wanted):
+        raise DependencyError(
+            "TopicRecreated",
+            f"topic {topic} holds records of generation {found}, wanted {wanted}: it was made anew"
+            " behind the operator's back",
+        )

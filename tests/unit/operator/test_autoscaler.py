@@ -67,6 +67,15 @@ def test_fewer_pods_only_after_they_were_enough_for_the_window() -> None:
     assert decide(reading(0, 0, replicas=4), BOUNDS, POLICY, second, end).replicas == 0
 
 
+def test_what_the_pods_hold_already_asks_for_no_more_of_them() -> None:
+    waiting = Reading((300, 300), 1, None, 1000, in_hand=550)
+    found = decide(waiting, BOUNDS, POLICY, None, NOW)
+    assert found.replicas == 1
+    assert "lag 50" in found.reason
+    all_held = Reading((300, 300), 1, None, 1000, in_hand=700)
+    assert decide(all_held, BOUNDS, POLICY, None, NOW).replicas == 1
+
+
 def test_lag_in_between_begins_the_window_anew() -> None:
     first = decide(reading(0, replicas=1), BOUNDS, POLICY, None, NOW)
     again = decide(reading(50, replicas=1), BOUNDS, POLICY, first, NOW + timedelta(seconds=200))

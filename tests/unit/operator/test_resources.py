@@ -7,14 +7,28 @@ from typing import Any
 
 import pytest
 
-from operator_examples import job, ready_status
+from operator_examples import archived, job, ready_status, replay
 from sluice_api.spec import Batch, Fetcher, Window, Writer
 from sluice_operator import plan, resources, sizing
 from sluice_operator.autoscaler import Decision
-from sluice_operator.observed import Job, NodeSize, Observation, Progress, Task
+from sluice_operator.observed import (
+    Job,
+    NodeSize,
+    Observation,
+    Progress,
+    Role,
+    Task,
+    roles,
+)
 from sluice_operator.references import missing, references
 from sluice_operator.run import begin
-from sluice_workers.settings import FetcherSettings, KafkaConnection, WriterSettings
+from sluice_workers.settings import (
+    ArchiverSettings,
+    FetcherSettings,
+    KafkaConnection,
+    ReplaySettings,
+    WriterSettings,
+)
 from sluice_workers.state import Trouble
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -38,7 +52,8 @@ def observation(**changes: Any) -> Observation:
 
 
 def planned(seen: Observation, of: Job) -> tuple[set[str], plan.Plan]:
-    found = plan.plan(of, seen, want(of), Decision(2, ""), Decision(1, ""))
+    decisions = {role: Decision(1, "") for role in roles(of.spec)}
+    found = plan.plan(of, seen, want(of), decisions)
     return {f"{body['kind']}/{body['metadata']['name']}" for body in found.apply}, found
 
 
@@ -48,12 +63,12 @@ def pods(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_pod_meets_the_restricted_pod_security_standard() -> None:
-    of = ready()
+    of, replayed = ready(sink=archived()), ready(source=replay())
     bodies = [
         resources.migrate_job(of, want(of)),
         resources.seed_job(of, want(of)),
-        resources.fetcher(of, want(of), 1),
-        resources.writer(of, want(of), 1),
+        resources.seed_job(replayed, want(replayed)),
+        *(resources.workers(role, of, want(of), 1) for role in roles(of.spec)),
     ]
     for body in bodies:
         assert body is not None
@@ -152,12 +167,12 @@ def test_a_failed_job_stays_a_while_and_is_made_anew(age: int) -> None:
     ended = datetime.fromtimestamp(NOW.timestamp() - age, UTC)
     failed = Task(Progress.FAILED, digest=digest, ended_at=ended)
     _, found = planned(observation(migrate=failed), of)
-    assert found.delete == (("migrate",) if age == 50 else ())
+    assert found.delete == ((("Job", "migrate"),) if age == 50 else ())
 
 
 def test_a_job_made_from_other_settings_is_made_anew() -> None:
     _, found = planned(observation(seed=Task(Progress.SUCCEEDED, digest="old")), ready())
-    assert found.delete == ("seed",)
+    assert found.delete == (("Job", "seed"),)
 
 
 def test_pods_that_fit_no_node_are_not_made_and_told() -> None:
@@ -201,3 +216,51 @@ def test_a_missing_reference_is_told_with_the_field_that_names_it() -> None:
     assert other is not None
     assert "has no key uri: it has url" in other.message
     assert missing(sink, job().name, frozenset({"uri"})) is None
+
+
+def test_an_archive_is_a_deployment_of_its_own_that_needs_no_database() -> None:
+    of = ready(sink=archived())
+    names, _ = planned(observation(), of)
+    assert names >= {"Deployment/users-fetcher", "Deployment/users-archiver"}
+    body = resources.workers(Role.ARCHIVER, of, want(of), 1)
+    assert [volume["name"] for volume in pods(body)["volumes"]] == [
+        "settings", "kafka", "archive", "tmp",
+    ]  # fmt: skip
+    data = resources.settings_map(of, want(of))["data"]
+    settings = ArchiverSettings.model_validate_json(data["archiver.json"])
+    assert (settings.run, settings.ends, settings.records.generation) == (RUN.id, True, 5)
+    assert settings.archive.s3.bucket == "raw"
+
+
+def test_an_archive_that_is_asked_for_no_more_has_no_pods() -> None:
+    existing = {"Deployment/users-archiver": {}, "Deployment/users-fetcher": {}}
+    _, found = planned(observation(existing=existing), ready())
+    assert found.delete == (("Deployment", "archiver"),)
+
+
+def test_a_replay_has_no_fetchers() -> None:
+    of = ready(source=replay())
+    names, _ = planned(observation(), of)
+    assert names == {
+        "ConfigMap/users-settings",
+        "Secret/users-connections",
+        "Job/users-migrate",
+        "Job/users-seed",
+    }
+    seed = resources.seed_job(of, want(of))
+    assert seed is not None
+    assert pods(seed)["containers"][0]["args"][0] == "replay"
+    data = resources.settings_map(of, want(of))["data"]
+    assert ReplaySettings.model_validate_json(data["replay.json"]).archive.job == "users"
+    assert {"seed.json", "fetcher.json"}.isdisjoint(data)
+
+
+def test_the_keys_of_a_bucket_are_references_like_others() -> None:
+    fields = {each.field: each for each in references(ready(sink=archived()).spec)}
+    found = fields["spec.sink.archive.s3.secretRef"]
+    lacks = missing(found, job().name, frozenset({"accessKeyId"}))
+    assert lacks is not None
+    assert "has no key secretAccessKey: it has accessKeyId" in lacks.message
+    assert "spec.source.archive.s3.secretRef" in {
+        each.field for each in references(ready(source=replay()).spec)
+    }

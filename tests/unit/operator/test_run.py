@@ -25,7 +25,7 @@ def step(
     seeded: bool = True,
     ends: bool = True,
 ) -> RunStatus:
-    return advance(run, seeded=seeded, ends=ends, items=items, records=records, now=NOW)
+    return advance(run, seeded=seeded, ends=ends, items=items, records=(records,), now=NOW)
 
 
 def test_a_run_is_named_by_its_job_and_number() -> None:
@@ -93,7 +93,7 @@ def test_a_run_is_complete_only_when_every_offset_says_so(
         run = step(run, of_items, of_records)
     done = all(c >= e for e, c in items) and all(c >= e for e, c in records)
     assert (run.completed_at is not None) == done
-    assert (fraction(run, of_items, of_records) == 1.0) == done
+    assert (fraction(run, of_items, (of_records,)) == 1.0) == done
 
 
 @given(partitions)
@@ -101,3 +101,20 @@ def test_an_end_is_reached_partition_by_partition(found: list[tuple[int, int]]) 
     ends = tuple(end for end, _ in found)
     at = tuple(committed for _, committed in found)
     assert reached(offsets(ends, *at), ends) == all(c >= e for e, c in found)
+
+
+def test_a_run_waits_for_its_archive() -> None:
+    done, behind = offsets((4,), 4), offsets((4,), 3)
+    run = RUN
+    for _ in range(4):
+        run = advance(
+            run, seeded=True, ends=True, items=offsets((2,), 2), records=(done, behind), now=NOW
+        )
+    assert run.records_end == (4,)
+    assert run.completed_at is None
+    assert fraction(run, offsets((2,), 2), (done, behind)) == 0.75
+    for unknown in (None, done):
+        run = advance(
+            run, seeded=True, ends=True, items=offsets((2,), 2), records=(done, unknown), now=NOW
+        )
+        assert (run.completed_at is None) == (unknown is None)

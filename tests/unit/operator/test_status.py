@@ -8,7 +8,7 @@ from operator_examples import job, ready_status, topics
 from sluice_api.status import ConditionType, IngestionJobStatus, Phase
 from sluice_operator.autoscaler import Decision
 from sluice_operator.events import between
-from sluice_operator.observed import Job, Observation, Progress, Task, TopicOffsets, Workers
+from sluice_operator.observed import Job, Observation, Progress, Role, Task, TopicOffsets, Workers
 from sluice_operator.run import begin
 from sluice_operator.status import Decided, status
 from sluice_workers.state import Trouble
@@ -37,8 +37,7 @@ def decided(**changes: Any) -> Decided:
     content = {
         "topics": topics(),
         "run": SEEDED,
-        "fetchers": Decision(2, "lag"),
-        "writers": Decision(1, "lag"),
+        "decisions": {Role.FETCHER: Decision(2, "lag"), Role.WRITER: Decision(1, "lag")},
     }
     return Decided(**(content | changes))
 

@@ -15,7 +15,6 @@ class Reader:
     def __init__(self, parser: RowParser, topic: Topic, starts: Mapping[int, int]) -> None:
         self._parser = parser
         self._topic = topic
-        self._generation = str(topic.generation)
         self._next = dict(starts)
 
     def read(self, found: Iterable[Sequence[Message]], now: float) -> Batch:
@@ -49,13 +48,7 @@ class Reader:
     def _check(self, messages: Sequence[Message]) -> None:
         first, last = messages[0], messages[-1]
         place = f"{self._topic.name}/{first.partition}"
-        found = wire.header(first.headers, wire.GENERATION)
-        if found is not None and found != self._generation:
-            raise DependencyError(
-                "TopicRecreated",
-                f"{place} holds records of generation {found}, wanted {self._generation}: the topic"
-                " was made anew behind the operator's back",
-            )
+        wire.refuse_other_generation(place, first.headers, self._topic.generation)
         wanted = self._next[first.partition]
         if (first.offset, last.offset) != (wanted, wanted + len(messages) - 1):
             raise DependencyError(
