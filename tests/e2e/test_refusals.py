@@ -13,6 +13,7 @@ from sluice_dev.target import Target
 
 SECRET = {"secretRef": {"name": "s"}}
 CURSOR = {"path": "$.next", "parameter": "after"}
+S3: dict[str, Any] = {"bucket": "raw-records", "secretRef": {"name": "bucket"}}
 
 
 def http(**content: Any) -> dict[str, Any]:
@@ -203,6 +204,27 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"spec": {"fetcher": {"procesess": 2}}},
         'unknown field "spec.fetcher.procesess"',
+    ),
+    (
+        {"spec": {"source": {"items": None, "http": None}}},
+        "spec.source.items: Invalid value: must be given, with http or handler; or archive instead",
+    ),
+    (
+        {"spec": {"source": {"archive": {"s3": S3, "job": "users"}}}},
+        "spec.source.archive: Invalid value: excludes items, http and handler",
+    ),
+    (
+        {"spec": {"sink": {"archive": {"s3": {**S3, "endpoint": "s3.example.com"}}}}},
+        'spec.sink.archive.s3.endpoint: Invalid value: "s3.example.com": must be an http:// or'
+        ' https:// URL without a path, found "s3.example.com"',
+    ),
+    (
+        {"spec": {"sink": {"archive": {"s3": {**S3, "bucket": "Raw_Records"}}}}},
+        "spec.sink.archive.s3.bucket in body should match",
+    ),
+    (
+        {"spec": {"archiver": {"replicas": {"min": 5}}}},
+        "spec.archiver.replicas.min: Invalid value: must not be above max (4), found 5",
     ),
     (
         {"spec": {"topics": {"partitions": 0}}},

@@ -22,12 +22,13 @@ class S3Server:
     folder: Path
     certificate: tuple[Path, Path] | None = None
     """The certificate and its key, for https."""
+    address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     process: Any = None
 
     @property
     def endpoint(self) -> str:
-        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://{self.address}:{self.port}"
 
     @property
     def bucket(self) -> Path:
@@ -38,7 +39,7 @@ class S3Server:
         program = os.environ.get("SLUICE_TEST_VERSITYGW")
         if not program:
             pytest.fail("SLUICE_TEST_VERSITYGW is not set: `make test` sets it", pytrace=False)
-        options = ["--quiet", f"--port=127.0.0.1:{self.port}"]
+        options = ["--quiet", f"--port={self.address}:{self.port}"]
         if self.certificate is not None:
             options += [f"--cert={self.certificate[0]}", f"--key={self.certificate[1]}"]
         keys = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
@@ -55,7 +56,7 @@ class S3Server:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, "versitygw ended at once"
             found = subprocess.run(
-                ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}"],
+                ["bash", "-c", f"exec 3<>/dev/tcp/{self.address}/{self.port}"],
                 check=False,
                 stderr=subprocess.DEVNULL,
             )

@@ -194,8 +194,7 @@ async def test_servers_without_conditional_writes_are_written_to_as_well(world: 
 
 
 async def test_tls_is_verified_by_the_authority_of_the_secret(world: World, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    make_certificate(certificate, key)
+    authority, certificate, key = make_certificate(tmp_path)
     world.server.stop()
     world.server.certificate = (certificate, key)
     world.server.start()
@@ -205,17 +204,28 @@ async def test_tls_is_verified_by_the_authority_of_the_secret(world: World, tmp_
     async with world.archiver(port) as process:
         await wait_for_trouble(port, "ArchiveUnreachable: the archive's server https://")
         await kill(process)
-    (world.folder / "archive" / "ca.crt").write_text(certificate.read_text())
+    (world.folder / "archive" / "ca.crt").write_text(authority.read_text())
     async with world.archiver():
         await world.wait_for(100)
     await world.judge(100)
 
 
-def make_certificate(certificate: Path, key: Path) -> None:
-    """A certificate of 127.0.0.1 that is its own authority."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=s3", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, and one of 127.0.0.1 that it signed, with its key."""
+    authority, certificate = folder / "ca.crt", folder / "tls.crt"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    signed = [
+        "-CA",
+        authority,
+        "-CAkey",
+        folder / "ca.key",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    leaf = [*signed, "-addext", "basicConstraints=critical,CA:FALSE", "-subj", "/CN=s3"]
+    for command in (
+        [*new, "-subj", "/CN=authority", "-keyout", folder / "ca.key", "-out", authority],
+        [*new, *leaf, "-keyout", folder / "tls.key", "-out", certificate],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return authority, certificate, folder / "tls.key"
