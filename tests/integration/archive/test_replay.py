@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
 from integration.archive.s3_server import ACCESS, SECRET
 from integration.archive.world import GENERATION, PREFIX, World
@@ -103,10 +104,14 @@ class Target:
         return process.returncode, said.decode()
 
     async def write(self, total: int) -> None:
-        """Run a writer until the offsets it has committed come to ``total``."""
+        """Run a writer until the offsets it has committed come to ``total``; none is given up."""
         async with pod("write", self.folder), asyncio.timeout(60):
             while await self.written() < total:
                 await asyncio.sleep(0.2)
+        client = Redis.from_url(self.redis, decode_responses=True)
+        given_up = [key async for key in client.scan_iter(f"sluice:{{{self.world.job}-*:failed")]
+        await client.aclose()
+        assert given_up == []
 
     async def written(self) -> int:
         query = "SELECT coalesce(sum(next_offset), 0) FROM sluice.offsets"
