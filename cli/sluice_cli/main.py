@@ -16,6 +16,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "write": ("sluice_workers.write.command", "Run a writer."),
     "archive": ("sluice_workers.archive.command", "Run an archiver."),
     "replay": ("sluice_workers.archive.replay_command", "Write an archive's records to a topic."),
+    "redrive": ("sluice_operator.redrive_command", "Put a job's given-up items back."),
+    "put-back": ("sluice_workers.redrive.command", "Put items back, in a pod of the job."),
     "cluster": ("sluice_talos.command", "Bring up a Kubernetes cluster on Talos Linux."),
     "migrate": ("sluice_workers.migrate", "Bring the sink's schema to its newest revision."),
 }

@@ -33,6 +33,10 @@ class JobName:
         """The job's consumer group for ``fetch``, ``write`` or ``archive``."""
         return f"sluice.{self.namespace}.{self.name}.{verb}"
 
+    def transactional_id(self, verb: str) -> str:
+        """The id under which one process of the job at a time writes transactions."""
+        return f"sluice.{self.namespace}.{self.name}.{verb}"
+
     def redis_key(self, suffix: str) -> str:
         """A Redis key of the job; the hash tag keeps all of a job's keys in one slot."""
         return f"sluice:{{{self.namespace}/{self.name}}}:{suffix}"

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from sluice_api.archive import ArchiverReplicas
 from sluice_api.duration import Duration, Span
+from sluice_api.failure import FailureReason
 from sluice_api.model import Model, rule, rules
 from sluice_api.quantity import Quantity
 from sluice_api.references import SecretReference
@@ -185,6 +186,21 @@ class Connections(Model):
     """A Secret with url."""
 
 
+class Redrive(Model):
+    """A wish to have given-up items put back; each wish is carried out once."""
+
+    id: str = Field(min_length=1, max_length=63, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the wish; another id is another wish."""
+    reasons: tuple[FailureReason, ...] = Field(default=(), max_length=32)
+    """Which failures; all unless given."""
+    keys: tuple[str, ...] = Field(
+        default=(), max_length=1000, json_schema_extra={"itemMaxLength": 1024}
+    )
+    """Which item keys; all unless given."""
+    dry_run: bool = False
+    """Only counts what would be put back."""
+
+
 class DeletionPolicy(StrEnum):
     """What becomes of the job's topics when the job is deleted."""
 
@@ -202,7 +218,12 @@ class IngestionJobSpec(Model):
                 " == (has(oldSelf.connections) && has(oldSelf.connections.kafka))",
                 "'the broker of a job cannot change after creation'",
                 field=".connections.kafka",
-            )
+            ),
+            rule(
+                "!(has(self.redrive) && has(self.source.archive))",
+                "'must not be given with source.archive: a replay has no items to put back'",
+                field=".redrive",
+            ),
         )
     )
 
@@ -233,5 +254,7 @@ class IngestionJobSpec(Model):
     """The broker and the Redis."""
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     """What becomes of the topics when the job is deleted; rows are never touched."""
+    redrive: Redrive | None = None
+    """Has given-up items put back into the items topic; `sluice redrive` sets it."""
     suspend: bool = False
     """Stops all pods of the job; what is in the topics stays."""

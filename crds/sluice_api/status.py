@@ -92,6 +92,21 @@ class RunStatus(Model):
     """When the last record's row was committed, and the record archived where that is asked for."""
 
 
+class RedriveStatus(Model):
+    """The current or last redrive."""
+
+    id: str
+    """Its id, as spec.redrive gave it."""
+    started_at: datetime
+    """When it began."""
+    completed_at: datetime | None = None
+    """When every item that was chosen had been put back."""
+    items: int | None = None
+    """Items that were put back, or would be by a dry run."""
+    gone: int | None = None
+    """Items of which neither the dead topic nor the items topic holds enough to put them back."""
+
+
 class LagStatus(Model):
     """Lag of one consumer group, summed and at its worst."""
 
@@ -158,6 +173,8 @@ class IngestionJobStatus(Model):
     """The topics, with their generations."""
     run: RunStatus | None = None
     """The current or last run."""
+    redrive: RedriveStatus | None = None
+    """The current or last redrive."""
     fetcher: WorkersStatus = WorkersStatus()
     """The fetcher pods."""
     writer: WorkersStatus = WorkersStatus()

@@ -31,8 +31,12 @@ class Evidence:
 
     def failed_keys(self, job: JobName) -> set[str]:
         """The members of a job's failed set."""
-        found = self._in("redis-0", "redis-cli", "--raw", "SMEMBERS", job.redis_key("failed"))
-        return set(found.split())
+        return {
+            key
+            for name in self.redis_keys(job)
+            if name.startswith(job.redis_key("failed:"))
+            for key in self._in("redis-0", "redis-cli", "--raw", "HKEYS", name).split()
+        }
 
     def redis_keys(self, job: JobName) -> set[str]:
         """All Redis keys of a job."""

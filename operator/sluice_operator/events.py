@@ -7,6 +7,7 @@ from sluice_api.status import (
     ConditionStatus,
     ConditionType,
     IngestionJobStatus,
+    RedriveStatus,
     WorkersStatus,
 )
 
@@ -40,8 +41,17 @@ def between(before: IngestionJobStatus, after: IngestionJobStatus) -> Iterator[J
                 | ConditionType.COMPLETED
             ) if holds:
                 yield JobEvent(str(condition.type), condition.message)
+    yield from _put_back(before.redrive, after.redrive)
     yield from _scaled("fetcher", before.fetcher, after.fetcher)
     yield from _scaled("writer", before.writer, after.writer)
+
+
+def _put_back(before: RedriveStatus | None, after: RedriveStatus | None) -> Iterator[JobEvent]:
+    if after is None or after.completed_at is None:
+        return
+    if before is None or (before.id, before.completed_at) != (after.id, after.completed_at):
+        count = "an unknown number of" if after.items is None else str(after.items)
+        yield JobEvent("Redriven", f"redrive {after.id}: {count} items, {after.gone or 0} gone")
 
 
 def _scaled(component: str, before: WorkersStatus, after: WorkersStatus) -> Iterator[JobEvent]:

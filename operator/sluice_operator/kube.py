@@ -155,6 +155,17 @@ class Kubernetes:
         """Replace the status of a job; a job that is gone has none."""
         await self._patch_job(job, {"status": status}, subresource="status")
 
+    async def patch_spec(self, job: names.JobName, spec: Object, version: str) -> bool:
+        """Change a part of a job's spec; return False when it is not of this version any more."""
+        body = {"metadata": {"resourceVersion": version}, "spec": spec}
+        try:
+            await self._patch_job(job, body)
+        except (ApiException, DynamicApiError) as error:
+            if error.status == _CONFLICT:
+                return False
+            raise
+        return True
+
     async def patch_finalizers(self, job: names.JobName, finalizers: list[str]) -> None:
         """Replace the finalizers of a job."""
         await self._patch_job(job, {"metadata": {"finalizers": finalizers}})

@@ -32,6 +32,7 @@ from sluice_operator.pods import pod_troubles, refused_pods
 from sluice_operator.references import missing, references
 from sluice_operator.resources import DIGEST, RUN
 from sluice_operator.settings import OperatorSettings
+from sluice_workers import failed_set
 from sluice_workers.settings import PORT, KafkaConnection
 from sluice_workers.state import PodState, Trouble
 
@@ -95,6 +96,7 @@ class Observer:
             archived=offsets.get(Role.ARCHIVER),
             migrate=_task(tasks, pods, "migrate"),
             seed=_task(tasks, pods, "seed"),
+            redrive=_task(tasks, pods, "redrive"),
             fetcher=await self._workers(deployments, pods, Role.FETCHER),
             writer=await self._workers(deployments, pods, Role.WRITER),
             archiver=await self._workers(deployments, pods, Role.ARCHIVER),
@@ -170,11 +172,14 @@ class Observer:
         return partitions, found
 
     async def _failed(self, job: Job, url: str) -> tuple[int | None, list[Trouble]]:
+        dead = job.status.topics.dead
+        if dead is None:
+            return None, []
         client = Redis.from_url(
             url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
         )
         try:
-            return int(await client.scard(job.name.redis_key("failed"))), []
+            return await _count(client, failed_set.redis_key(job.name, dead.generation)), []
         except (RedisError, OSError, ValueError) as error:
             message = (
                 f"Redis does not answer: {error}: check spec.connections.redis or the operator's"
@@ -214,6 +219,15 @@ class Observer:
             return None
 
 
+async def _count(client: Redis, key: str) -> int | None:
+    """Return how many keys have failed; None while Redis's copy of them is not complete."""
+    async with client.pipeline(transaction=True) as asked:
+        asked.hexists(key, failed_set.COMPLETE)
+        asked.hlen(key)
+        complete, length = await asked.execute()
+    return int(length) - 1 if complete else None
+
+
 def _name(found: Object) -> str:
     name: str = found["metadata"]["name"]
     return name
@@ -244,7 +258,7 @@ def _task(tasks: Sequence[Object], pods: Sequence[Object], component: str) -> Ta
         progress=progress,
         run=annotations.get(RUN),
         digest=annotations.get(DIGEST),
-        message=_last_words(mine) if progress is Progress.FAILED else "",
+        message=_last_words(mine) if ended else "",
         ended_at=datetime.fromisoformat(at) if at else None,
         troubles=tuple(trouble for pod in mine for trouble in pod_troubles(pod))
         if progress is Progress.RUNNING
@@ -253,13 +267,13 @@ def _task(tasks: Sequence[Object], pods: Sequence[Object], component: str) -> Ta
 
 
 def _last_words(pods: Sequence[Object]) -> str:
-    """What the newest pod of a failed Job left as its termination message."""
+    """What the newest pod of a Job that ended left as its termination message."""
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True):
         for container in pod.get("status", {}).get("containerStatuses", ()):
             message = container.get("state", {}).get("terminated", {}).get("message", "").strip()
             if message:
                 return str(message.splitlines()[-1])[:1000]
-    return "its pod failed and left no message: see its log"
+    return "its pod left no message: see its log"
 
 
 def _size(node: Object) -> NodeSize:

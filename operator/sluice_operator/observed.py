@@ -56,7 +56,7 @@ class Progress(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A Kubernetes Job of ours: the migration or the seed."""
+    """A Kubernetes Job of ours: the migration, the seed or the redrive."""
 
     progress: Progress = Progress.ABSENT
     run: str | None = None
@@ -64,7 +64,7 @@ class Task:
     digest: str | None = None
     """The digest of the settings it was made with."""
     message: str = ""
-    """What its pod last said when it failed."""
+    """What its pod last said."""
     ended_at: datetime | None = None
     troubles: tuple[Trouble, ...] = ()
     """What keeps its pod from starting, as Kubernetes tells."""
@@ -131,6 +131,7 @@ class Observation:
     """The records topic as the archivers' group has consumed it."""
     migrate: Task = Task()
     seed: Task = Task()
+    redrive: Task = Task()
     fetcher: Workers = Workers()
     writer: Workers = Workers()
     archiver: Workers = Workers()

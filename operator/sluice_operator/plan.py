@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from sluice_api import names
-from sluice_operator import resources, sizing
+from sluice_operator import redrive, resources, sizing
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import Job, Object, Observation, Progress, Role, Task
 from sluice_operator.resources import Wanted
@@ -110,6 +110,9 @@ def _tasks(job: Job, seen: Observation, want: Wanted) -> list[tuple[str, Task, O
     seed, run = resources.seed_job(job, want), job.status.run
     if seed is not None and run is not None and run.seeded_at is None:
         found.append(("seed", seen.seed, seed))
+    putting_back = resources.redrive_job(job, want)
+    if putting_back is not None and redrive.under_way(job.status.redrive):
+        found.append(("redrive", seen.redrive, putting_back))
     return found
 
 
@@ -139,4 +142,6 @@ def pod_troubles(seen: Observation) -> list[Trouble]:
         found.append(Trouble(reason="MigrationFailed", message=seen.migrate.message))
     if seen.seed.progress is Progress.FAILED:
         found.append(Trouble(reason="SeedFailed", message=seen.seed.message))
+    if seen.redrive.progress is Progress.FAILED:
+        found.append(Trouble(reason="RedriveFailed", message=seen.redrive.message))
     return found

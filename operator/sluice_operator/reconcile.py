@@ -17,7 +17,7 @@ from sluice_api.names import JobName
 from sluice_api.source import Mode
 from sluice_api.spec import IngestionJobSpec
 from sluice_api.status import IngestionJobStatus, RunStatus
-from sluice_operator import events, finalize, plan, run, scale, sink, topics
+from sluice_operator import events, finalize, plan, redrive, run, scale, sink, topics
 from sluice_operator.autoscaler import Decision
 from sluice_operator.kube import Kubernetes
 from sluice_operator.observe import Observer
@@ -79,6 +79,7 @@ class Reconciler:
         seen = await self._observer.observe(job)
         job, troubles = await self._topics(job, seen)
         memory = self._memory.get(job.name, Memory())
+        job = await self._redrive(job, seen)
         job, finished = await self._run(job, seen)
         memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
         want = plan.wanted(job, self._settings.worker_image, self._settings.allowed_addresses)
@@ -94,6 +95,7 @@ class Reconciler:
         decided = Decided(
             topics=job.status.topics,
             run=job.status.run,
+            redrive=job.status.redrive,
             troubles=() if finished else tuple(troubles),
             decisions=memory.decisions,
             rates=memory.rates,
@@ -122,6 +124,17 @@ class Reconciler:
                 troubles.append(Trouble(reason=error.reason, message=str(error)))
         return job, troubles
 
+    async def _redrive(self, job: Job, seen: Observation) -> Job:
+        """Begin or end a redrive; a run that it puts items back for ends anew."""
+        before, after = job.status.redrive, redrive.advance(job, seen.redrive, seen.now)
+        if after == before:
+            return job
+        changes: dict[str, object] = {"redrive": after}
+        begun, wish, found = redrive.under_way(after), job.spec.redrive, job.status.run
+        if begun and wish is not None and not wish.dry_run and found is not None:
+            changes["run"] = run.reopen(found)
+        return await self._remember(job, changes)
+
     async def _run(self, job: Job, seen: Observation) -> tuple[Job, bool]:
         """Begin or advance the run; keep it in the status before anything follows from it."""
         before = job.status.run
@@ -129,9 +142,10 @@ class Reconciler:
             return await self._remember(job, {"run": run.begin(job.uid, 1, seen.now)}), False
         external = job.spec.source.items_topic is not None
         mine = seen.seed.progress is Progress.SUCCEEDED and seen.seed.run == before.id
+        seeded = external or mine or before.seeded_at is not None
         after = run.advance(
             before,
-            seeded=external or mine,
+            seeded=seeded and not redrive.under_way(job.status.redrive),
             ends=job.spec.mode is Mode.ONCE,
             items=seen.items,
             records=seen.readers(job.spec),

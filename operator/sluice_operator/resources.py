@@ -21,6 +21,7 @@ from sluice_workers.settings import (
     FetcherSettings,
     KafkaConnection,
     MigrateSettings,
+    RedriveSettings,
     ReplaySettings,
     SeedSettings,
     Topic,
@@ -87,26 +88,37 @@ def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
         found["seed"] = SeedSettings(
             **base, run=run, items=source.items, topic=wanted.items, compression=codec
         )
-    return found | {
-        "fetcher": FetcherSettings(
+    found["fetcher"] = FetcherSettings(
+        **base,
+        items=wanted.items,
+        records=records,
+        dead=wanted.dead,
+        compression=codec,
+        http=source.http,
+        handler=source.handler,
+        proxies=source.proxies,
+        max_connections=source.max_connections,
+        allowed_addresses=wanted.allowed_addresses,
+        retry=source.retry,
+        circuit_breaker=source.circuit_breaker,
+        rate_limit=source.rate_limit,
+        processes=job.spec.fetcher.processes,
+        concurrency=job.spec.fetcher.concurrency,
+        window=job.spec.fetcher.window,
+    )
+    if (wish := job.spec.redrive) is not None:
+        found["redrive"] = RedriveSettings(
             **base,
+            id=wish.id,
+            reasons=wish.reasons,
+            keys=wish.keys,
+            dry_run=wish.dry_run,
             items=wanted.items,
-            records=records,
             dead=wanted.dead,
             compression=codec,
-            http=source.http,
-            handler=source.handler,
-            proxies=source.proxies,
-            max_connections=source.max_connections,
-            allowed_addresses=wanted.allowed_addresses,
-            retry=source.retry,
-            circuit_breaker=source.circuit_breaker,
-            rate_limit=source.rate_limit,
-            processes=job.spec.fetcher.processes,
-            concurrency=job.spec.fetcher.concurrency,
-            window=job.spec.fetcher.window,
-        ),
-    }
+            external=source.items_topic is not None,
+        )
+    return found
 
 
 def settings_map(job: Job, wanted: Wanted) -> Object:
@@ -146,6 +158,16 @@ def seed_job(job: Job, wanted: Wanted) -> Object | None:
     if items.postgres is not None:
         volumes.append(_secret("source", items.postgres.secret_ref.name))
     return _task(job, wanted, "seed", "seed", volumes, sizing.task())
+
+
+def redrive_job(job: Job, wanted: Wanted) -> Object | None:
+    """Return the Job that puts given-up items back, if the spec asks for it."""
+    if job.spec.redrive is None or job.spec.source.archive is not None:
+        return None
+    volumes = [_secret("kafka", wanted.kafka_secret)]
+    found = _task(job, wanted, "redrive", "put-back", volumes, sizing.task())
+    found["metadata"]["annotations"][RUN] = job.spec.redrive.id
+    return found
 
 
 def workers(role: Role, job: Job, wanted: Wanted, replicas: int) -> Object:

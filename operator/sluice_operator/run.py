@@ -3,7 +3,7 @@
     seed done ──▶ items end read ──▶ items drained ──▶ records end read ──▶ records drained
 
 Each end is read once, after the step before it has ended, and kept in the status: a restart of the
-operator goes on from there.
+operator goes on from there. A redrive puts items behind the ends: then they are read again.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,12 @@ def advance(
     have drained it: the writers', and the archivers' where there is an archive. ``ends`` tells
     whether the run ends at all (mode Once).
     """
-    if run.seeded_at is None:
+    if run.items_end is None:
         if not seeded or items is None:
             return run
-        return run.model_copy(update={"seeded_at": now, "items_end": items.ends})
-    if not ends or run.completed_at is not None or run.items_end is None or records[0] is None:
+        since = run.seeded_at or now
+        return run.model_copy(update={"seeded_at": since, "items_end": items.ends})
+    if not ends or run.completed_at is not None or records[0] is None:
         return run
     if run.records_end is None:
         if items is None or not reached(items, run.items_end):
@@ -48,6 +49,12 @@ def advance(
     if not all(each is not None and reached(each, run.records_end) for each in records):
         return run
     return run.model_copy(update={"completed_at": now})
+
+
+def reopen(run: RunStatus) -> RunStatus:
+    """Have a run end anew, because items are put back: its ends are read again after that."""
+    changes = {"items_end": None, "records_end": None, "completed_at": None}
+    return run.model_copy(update=changes)
 
 
 def reached(offsets: TopicOffsets, end: tuple[int, ...]) -> bool:

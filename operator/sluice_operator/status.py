@@ -12,6 +12,7 @@ from sluice_api.status import (
     IngestionJobStatus,
     LagStatus,
     Phase,
+    RedriveStatus,
     RunStatus,
     ScalingDecision,
     TopicsStatus,
@@ -29,6 +30,7 @@ class Decided:
 
     topics: TopicsStatus
     run: RunStatus | None
+    redrive: RedriveStatus | None = None
     troubles: tuple[Trouble, ...] = ()
     decisions: Mapping[Role, Decision] = field(default_factory=dict)
     rates: Mapping[Role, float | None] = field(default_factory=dict)
@@ -62,6 +64,7 @@ def status(job: Job, seen: Observation, decided: Decided) -> IngestionJobStatus:
         conditions=tuple(_conditions(job, verdicts, seen.now)),
         topics=decided.topics,
         run=decided.run,
+        redrive=decided.redrive,
         fetcher=fetcher,
         writer=writer,
         archiver=_workers(before.archiver, Role.ARCHIVER, seen, decided),

@@ -1,58 +1,116 @@
 """Items and records that are given up: the dead topic is the truth, the failed set its index."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from aiokafka.errors import KafkaError
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
-from sluice_workers import kafka, wire
+from sluice_workers import dead_topic, kafka, wire
+from sluice_workers.failed_set import FailedSet
 from sluice_workers.producer import Message, Producer
-from sluice_workers.settings import Topic
+from sluice_workers.settings import KafkaConnection, Topic
 
-CHUNK: Final = 1000
-"""Keys that one command to Redis carries."""
+MAX_HEADER_BYTES: Final = 8 << 10
+"""What a message's own headers may come to, to be kept: brokers bound the message as a whole."""
+CONNECTIONS: Final = 32
+"""Connections to Redis that a process opens at the most."""
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Failures:
     """Keeps what was given up. Every method raises ``DependencyError`` and may be called again."""
 
     def __init__(self, redis: Redis, producer: Producer, topic: Topic, job: JobName) -> None:
-        self._redis = redis
+        self._set = FailedSet(redis, job, topic.generation)
         self._producer = producer
         self._topic = topic
-        self._key = job.redis_key("failed")
 
-    async def give_up(self, dead: Sequence[wire.DeadItem]) -> None:
-        """Return when the broker and then Redis have acknowledged: now the offsets may pass."""
+    async def give_up(self, dead: Sequence[wire.DeadItem], headers: wire.Headers = ()) -> None:
+        """Return when the broker and then Redis have acknowledged: now the offsets may pass.
+
+        ``headers`` are those that the items came with.
+        """
         if dead:
-            await self._producer.send(self._topic.name, [self._message(each) for each in dead])
-            await self._in_chunks(self._redis.sadd, {each.key for each in dead})
+            messages = [self._message(each, headers) for each in dead]
+            await self._producer.send(self._topic.name, messages)
+            await self._set.add(_ranks(dead))
 
-    async def take_out(self, keys: Iterable[str]) -> None:
-        """Take keys that have succeeded by now out of the failed set."""
-        await self._in_chunks(self._redis.srem, set(keys))
+    async def take_out(self, succeeded: Mapping[str, int]) -> None:
+        """Take keys that have succeeded out of the failed set; given is each item's version.
 
-    async def _in_chunks(self, command: Any, keys: set[str]) -> None:
-        ordered = sorted(keys)
+        The dead topic learns it first: what it says later must not bring them back. Raises
+        ``DependencyError`` (``FailedSetLost``) while the set is not complete: what is not known
+        to have failed cannot be known to have recovered.
+        """
+        found = await self._set.among(list(succeeded))
+        if found is None:
+            raise DependencyError(
+                "FailedSetLost", "Redis lost the failed set: it is built again from the dead topic"
+            )
+        if found:
+            recovered = {key: succeeded[key] for key in sorted(found)}
+            marks = [self._recovered(key, version) for key, version in recovered.items()]
+            await self._producer.send(self._topic.name, marks)
+            await self._set.take_out(
+                {key: dead_topic.success_rank(version) for key, version in recovered.items()}
+            )
+
+    async def ensure(self, connection: KafkaConnection) -> None:
+        """Build the failed set again from the dead topic if Redis has lost it.
+
+        May be done by several processes at once, and while others add to it.
+        """
+        if await self._set.complete():
+            return
+        partitions = await self._producer.partitions(self._topic.name)
+        standing = dead_topic.Standing()
         try:
-            for start in range(0, len(ordered), CHUNK):
-                chunk = ordered[start : start + CHUNK]
-                await command(self._key, *chunk)
-        except (RedisError, OSError) as error:
-            raise DependencyError("RedisUnreachable", f"the failed set: {error}") from error
+            # Also what a redrive is about to put back has failed: its marks do not matter here.
+            async with kafka.reader(
+                connection, self._topic.name, partitions, isolation="read_uncommitted"
+            ) as consumer:
+                for place in sorted(consumer.assignment()):
+                    await dead_topic.read(consumer, place, standing)
+        except KafkaError as error:
+            raise DependencyError("BrokerUnreachable", f"the dead topic: {error}") from error
+        ranks = standing.ranks()
+        await self._set.rebuild(ranks)
+        _LOG.info("the failed set was built from the dead topic: %d keys", len(ranks))
 
-    def _message(self, dead: wire.DeadItem) -> Message:
+    def _message(self, dead: wire.DeadItem, own: wire.Headers) -> Message:
         value = _encoded(dead)
         if len(value) > kafka.MAX_VALUE_BYTES:
-            value = _encoded(dead.model_copy(update={"value": None}))
-        headers = (
+            value = _encoded(dead.model_copy(update={"value": None, "whole": False}))
+        headers = [
+            *(own if sum(len(name) + len(text) for name, text in own) <= MAX_HEADER_BYTES else ()),
             (wire.ITEM, dead.item.encode()),
+            (wire.VERSION, str(dead.version).encode()),
+            (wire.REASON, dead.reason.encode()),
+            (wire.GENERATION, str(self._topic.generation).encode()),
+        ]
+        if dead.ordinal is not None:
+            headers.append((wire.ORDINAL, str(dead.ordinal).encode()))
+        return Message(dead.key.encode(), value, tuple(headers))
+
+    def _recovered(self, key: str, version: int) -> Message:
+        headers = (
+            (wire.RECOVERED, str(version).encode()),
             (wire.GENERATION, str(self._topic.generation).encode()),
         )
-        return Message(dead.key.encode(), value, headers)
+        return Message(key.encode(), None, headers)
+
+
+def _ranks(dead: Sequence[wire.DeadItem]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in dead:
+        name = dead_topic.name(each.key, each.item)
+        rank = dead_topic.failure_rank(each.version, record=each.ordinal is not None)
+        found[name] = max(rank, found.get(name, -1))
+    return found
 
 
 def _encoded(dead: wire.DeadItem) -> bytes:
@@ -60,5 +118,11 @@ def _encoded(dead: wire.DeadItem) -> bytes:
 
 
 def connect(url: str) -> Redis:
-    """Return a client of Redis that gives up on an answer after some seconds."""
-    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    """Return a client of Redis that gives up on an answer after some seconds.
+
+    Who finds all connections in use waits: thousands of items may be given up at one moment.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=CONNECTIONS, socket_timeout=5, socket_connect_timeout=5
+    )
+    return Redis.from_pool(pool)

@@ -1,9 +1,11 @@
 """Clients of the broker, made one way everywhere."""
 
 import ssl
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from sluice_api.errors import ConfigurationError
@@ -18,6 +20,8 @@ BATCH_BYTES: Final = 256 << 10
 """How much a partition's batch collects before compression: it compresses better than 16 KiB."""
 LINGER_MS: Final = 20
 """How long a message waits for others; alone it would not be compressed."""
+TRANSACTION_TIMEOUT_MS: Final = 30_000
+"""After which the broker ends what a killed process left open: until then readers wait."""
 REBALANCE_TIMEOUT_MS: Final = 60_000
 """How long a member may drain; by default it would be the session timeout, and eviction."""
 
@@ -50,6 +54,19 @@ def producer(connection: KafkaConnection, compression: Compression) -> AIOKafkaP
     )
 
 
+def transactional(
+    connection: KafkaConnection, compression: Compression, transactional_id: str
+) -> AIOKafkaProducer:
+    """A producer of transactions, not yet started; its start fences any other of the same id."""
+    return AIOKafkaProducer(
+        **client_options(connection),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        compression_type=None if compression is Compression.NONE else compression.value,
+        max_request_size=MAX_MESSAGE_BYTES,
+    )
+
+
 def consumer(
     connection: KafkaConnection,
     *,
@@ -76,7 +93,38 @@ def consumer(
         rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
         max_partition_fetch_bytes=max_partition_fetch_bytes,
         fetch_max_wait_ms=fetch_max_wait_ms,
+        # What was written in a transaction that was aborted was never said.
+        isolation_level="read_committed",
     )
+
+
+@asynccontextmanager
+async def reader(
+    connection: KafkaConnection,
+    topic: str,
+    partitions: Iterable[int],
+    *,
+    isolation: Literal["read_committed", "read_uncommitted"],
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that belongs to no group, for reading what a topic holds; all of it is paused.
+
+    It is assigned once for all: a client that is stopped soon after another assignment hangs.
+    """
+    found = AIOKafkaConsumer(
+        **client_options(connection),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=isolation,
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+    )
+    try:
+        await found.start()
+        places = [TopicPartition(topic, number) for number in partitions]
+        found.assign(places)
+        found.pause(*places)
+        yield found
+    finally:
+        await found.stop()
 
 
 def _ssl_context(connection: KafkaConnection) -> ssl.SSLContext:

@@ -20,7 +20,7 @@ class Message:
     """One message to send."""
 
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: wire.Headers
     timestamp: int | None = None
     """Epoch milliseconds; when it is sent, unless given."""
@@ -66,6 +66,14 @@ class Producer:
                 await acknowledged
         except KafkaError as error:
             await self._drop(client)
+            raise DependencyError("BrokerUnreachable", f"topic {topic}: {error}") from error
+
+    async def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions. Raises ``DependencyError``."""
+        client = await self._opened()
+        try:
+            return sorted(await client.partitions_for(topic))
+        except KafkaError as error:
             raise DependencyError("BrokerUnreachable", f"topic {topic}: {error}") from error
 
     async def _opened(self) -> AIOKafkaProducer:

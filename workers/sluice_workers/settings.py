@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from sluice_api.archive import Archive, ArchiveSource
 from sluice_api.errors import ConfigurationError
+from sluice_api.failure import FailureReason
 from sluice_api.http import Http
 from sluice_api.model import Model, describe
 from sluice_api.names import JobName
@@ -120,6 +121,22 @@ class ArchiverSettings(ProcessSettings):
     archive: Archive
     ends: bool
     """Whether the run ends: then its last records are not held for long."""
+
+
+class RedriveSettings(ProcessSettings):
+    """The redrive: dead topic, items topic."""
+
+    id: str
+    reasons: tuple[FailureReason, ...] = ()
+    """Which failures; all unless given."""
+    keys: tuple[str, ...] = ()
+    """Which item keys; all unless given."""
+    dry_run: bool = False
+    items: Topic
+    dead: Topic
+    compression: Compression
+    external: bool = False
+    """Whether the items topic is somebody else's."""
 
 
 class MigrateSettings(ProcessSettings):

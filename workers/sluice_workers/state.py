@@ -46,3 +46,14 @@ class PodState(Model):
     role: str
     """fetcher, writer or archiver."""
     processes: tuple[ProcessState, ...]
+
+
+class RedriveReport(Model):
+    """The last words of a redrive's pod."""
+
+    id: str
+    """The redrive's id."""
+    items: int
+    """Items that were put back, or would be by a dry run."""
+    gone: int
+    """Items of which neither the dead topic nor the items topic holds enough."""

@@ -2,67 +2,45 @@
 
 Items topic: key = item key; value = JSON object of the item's attributes, or empty.
 Records topic: key = item key; value = JSON of one record.
-Dead topic: key = item key; value = JSON of a :class:`DeadItem`.
+Dead topic: key = item key; value = JSON of a :class:`DeadItem`; its id, version, reason and, for a
+refused record, ordinal are headers too. A message without a value is a mark: that a later item of
+the key succeeded (``sluice-recovered``), or that an item was put back (``sluice-redrive``).
 All text is UTF-8, all numbers in headers are decimal ASCII.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
+from pydantic import Field
+
+from sluice_api import failure
 from sluice_api.errors import DependencyError
 from sluice_api.model import Model
 
 Headers = tuple[tuple[str, bytes], ...]
+FailureReason = failure.FailureReason
+
+OURS: Final = "sluice-"
+"""How the names of all headers begin that Sluice sets; others are the users' own."""
 
 RUN: Final = "sluice-run"
 ITEM: Final = "sluice-item"
 ORDINAL: Final = "sluice-ordinal"
 VERSION: Final = "sluice-version"
 GENERATION: Final = "sluice-generation"
+REASON: Final = "sluice-reason"
+RECOVERED: Final = "sluice-recovered"
+"""The version of the item that succeeded."""
+REDRIVE: Final = "sluice-redrive"
+"""The id of the redrive that put the item back."""
 
 OFFSET_BITS: Final = 33
+_PLACE: Final = re.compile(r"[0-9]+-([0-9]+)-[0-9]+")
 MAX_GENERATION: Final = 2**30 - 1
 GENERATION_EPOCH: Final = 1_767_225_600
 """2026-01-01T00:00:00Z in Unix seconds: where generations count from."""
-
-
-class FailureReason(StrEnum):
-    """Why an item or a record was given up."""
-
-    HTTP_STATUS = "HttpStatus"
-    TIMEOUT = "Timeout"
-    CONNECTION = "ConnectionFailed"
-    MALFORMED = "MalformedAnswer"
-    TOO_LARGE = "AnswerTooLarge"
-    INVALID_ITEM = "InvalidItem"
-    INVALID_RECORD = "InvalidRecord"
-    PROXY = "ProxyFailed"
-    """The proxy, not the API; no item is given up for it."""
-    NO_PERMIT = "NoPermit"
-    """No connection could be opened at that moment; no item is given up for it."""
-    HANDLER_ERROR = "HandlerError"
-    """The user's own coroutine raised what it should not."""
-    RETRIED = "Retried"
-    """A rule of http.responses, or the user's own coroutine, asked for another attempt once too
-    often."""
-    RATE_LIMITED = "RateLimited"
-    """The API was asked too often, by a rule of http.responses, until the deadline was over."""
-    REFUSED = "AnswerRefused"
-    """A rule of http.responses takes the answer for a failure."""
-    AUTHENTICATION = "AuthenticationFailed"
-    """The API refused the credentials, or the token endpoint gave none."""
-    PAGINATION = "PaginationFailed"
-    """The pages go in a loop, are too many, or the next one cannot be found."""
-    REDIRECT = "RedirectRefused"
-    """A redirect that leads astray, or is one too many."""
-    FORBIDDEN_ADDRESS = "AddressForbidden"
-    """A loopback or link-local address that the administrator did not allow."""
-    TOO_SLOW = "AnswerTooSlow"
-    """The answer came slower than http.minBytesPerSecond."""
-    GIVEN_UP = "GivenUp"
-    """The user's own coroutine said that another attempt would not help."""
 
 
 class DeadItem(Model):
@@ -72,12 +50,18 @@ class DeadItem(Model):
     """The item key."""
     item: str
     """The item id."""
+    version: int
+    """The item's version: a later success has a greater one."""
+    ordinal: int | None = None
+    """Which of the item's records could not be stored; None when the item itself was given up."""
     reason: FailureReason
     """Why, in one word."""
     message: str
     """Why, in a sentence."""
     status: int | None = None
     """The last HTTP status, if there was an answer."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of that answer, without those that may hold secrets; long ones are cut."""
     attempts: int = 0
     """How often the API was asked."""
     failed_at: datetime
@@ -87,6 +71,8 @@ class DeadItem(Model):
 
     None where there are none, and where with them the message would be longer than brokers take.
     """
+    whole: bool = True
+    """Whether the item can be put back from this: ``value`` is its value, to the last byte."""
 
 
 def item_id(*, run: str | None, key: str, generation: int, partition: int, offset: int) -> str:
@@ -110,6 +96,17 @@ def record_version(generation: int, offset: int) -> int:
     if not 0 <= offset < 2**OFFSET_BITS:
         raise ValueError(f"offset must be between 0 and 2^{OFFSET_BITS} - 1, found {offset}")
     return generation << OFFSET_BITS | offset
+
+
+def item_place(version: int) -> tuple[int, int]:
+    """The generation and the offset of the item whose records have this version."""
+    return divmod(version, 1 << OFFSET_BITS)
+
+
+def item_partition(item: str) -> int | None:
+    """The partition that an item id names; None for the id of a seeded item."""
+    found = _PLACE.fullmatch(item)
+    return int(found[1]) if found else None
 
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:

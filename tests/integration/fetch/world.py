@@ -18,7 +18,7 @@ from integration.processes import pod, write_folder
 from sluice_api.names import JobName
 from sluice_api.source import Items
 from sluice_api.spec import Compression
-from sluice_workers import wire
+from sluice_workers import dead_topic, failed_set, kafka, wire
 from sluice_workers.seed.seed import seed
 from sluice_workers.settings import FetcherSettings, KafkaConnection, SeedSettings, Topic
 
@@ -80,21 +80,16 @@ class World:
         return await seed(self.folder)
 
     async def read(self, topic: Topic) -> list[Any]:
-        """Everything that a topic holds now."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)
-        await consumer.start()
-        try:
-            places = [TopicPartition(topic.name, number) for number in range(self.partitions)]
-            consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
-            ends = await consumer.end_offsets(places)
+        """Everything that a topic holds now, as readers see it: nothing that was aborted."""
+        partitions = range(self.partitions)
+        async with kafka.reader(
+            self.kafka, topic.name, partitions, isolation="read_committed"
+        ) as consumer:
             found: list[Any] = []
-            while len(found) < sum(ends.values()):
-                batches = await consumer.getmany(timeout_ms=1000)
-                found += [message for batch in batches.values() for message in batch]
+            for place in sorted(consumer.assignment()):
+                start, end = await dead_topic.bounds(consumer, place)
+                found += [each async for each in dead_topic.scan(consumer, place, start, end)]
             return found
-        finally:
-            await consumer.stop()
 
     async def committed(self) -> int:
         consumer = AIOKafkaConsumer(
@@ -114,10 +109,23 @@ class World:
             while await self.committed() < total:
                 await asyncio.sleep(0.3)
 
+    async def wait_drained(self, seconds: float = 60) -> None:
+        """Wait until the group has passed the topic's ends, marks of transactions included."""
+        name = self.settings.items.name
+        async with kafka.reader(
+            self.kafka, name, range(PARTITIONS), isolation="read_uncommitted"
+        ) as consumer:
+            ends = [(await dead_topic.bounds(consumer, p))[1] for p in consumer.assignment()]
+        await self.wait_committed(sum(ends), seconds)
+
+    @property
+    def failed_key(self) -> str:
+        return failed_set.redis_key(self.job, GENERATION)
+
     async def failed(self) -> set[str]:
         redis = Redis.from_url(self.redis_url, decode_responses=True)
         try:
-            return set(await redis.smembers(self.job.redis_key("failed")))
+            return set(await redis.hkeys(self.failed_key)) - {failed_set.COMPLETE}
         finally:
             await redis.aclose()
 
@@ -135,6 +143,11 @@ def numbers(count: int) -> list[str]:
 
 def keys(messages: list[Any]) -> Counter[str]:
     return Counter(message.key.decode() for message in messages)
+
+
+def dead_items(messages: list[Any]) -> list[wire.DeadItem]:
+    """The dead items among the messages of a dead topic: marks have no value."""
+    return [parsed(message) for message in messages if message.value is not None]
 
 
 def parsed(message: Any) -> wire.DeadItem:

@@ -21,8 +21,8 @@ from sluice_api.sink import PostgresSink
 from sluice_api.spec import Batch, Compression
 from sluice_migrations import environment, target
 from sluice_migrations.database import within
+from sluice_workers import failed_set, wire
 from sluice_workers import kafka as clients
-from sluice_workers import wire
 from sluice_workers.settings import KafkaConnection, Topic, WriterSettings
 from sluice_workers.write.database import connect
 from sluice_workers.write.offsets import FencedError, Owner, Position, claim
@@ -280,7 +280,8 @@ async def test_bad_records_go_to_the_dead_topic_and_the_rest_is_written(world: W
         await world.wait_for_offsets(403)
     await assert_newest(world, 400, 1)
     redis = Redis.from_url(world.redis_url, decode_responses=True)
-    assert await redis.smembers(world.job.redis_key("failed")) == {"nul", "text", "wrong"}
+    failed = failed_set.redis_key(world.job, world.settings.dead.generation)
+    assert set(await redis.hkeys(failed)) == {"nul", "text", "wrong"}
     await redis.aclose()
     dead = {item.key: item for item in await dead_items(world)}
     assert set(dead) == {"nul", "text", "wrong"}

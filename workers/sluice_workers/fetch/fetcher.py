@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.http import Http
-from sluice_workers import failures, kafka, wire
+from sluice_workers import failures, kafka
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
 from sluice_workers.fetch.addresses import Addresses
@@ -34,10 +34,11 @@ from sluice_workers.fetch.http.oauth2 import ClientCredentials
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
 from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
-from sluice_workers.fetch.output import record_messages
+from sluice_workers.fetch.output import dead_item, record_messages
 from sluice_workers.fetch.partition import Work
 from sluice_workers.fetch.permits import Permits
 from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
+from sluice_workers.fetch.recoveries import Recoveries
 from sluice_workers.fetch.routes import Direct, Route, Routes
 from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
@@ -71,8 +72,6 @@ class Fetcher:
         self._backlog = Backlog()
         self._breaker = Breaker(settings.circuit_breaker)
         self._addresses = Addresses(settings.allowed_addresses)
-        self._succeeded: set[str] = set()
-        """Keys to take out of the failed set before their offsets are committed."""
         self._completions: set[asyncio.Task[None]] = set()
         """What waits for the broker's and Redis's acknowledgements."""
         self._troubles = Troubles()
@@ -87,6 +86,7 @@ class Fetcher:
         redis = failures.connect(read_text(folder / "redis" / "url").strip())
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
+        self._recoveries = Recoveries(self._failures)
         self._limiter = self._limit(redis)
         self._source = self._what_is_asked(folder, redis)
         self._routes = self._ways(folder, redis)
@@ -106,12 +106,12 @@ class Fetcher:
             enough,
             settings.window,
             done_sets,
-            self._take_out,
+            self._recoveries.tell,
         )
         reporting = asyncio.create_task(self._report())
         try:
-            if await self._start(consumer):
-                await self._work()
+            if await self._start(consumer, connection):
+                await self._work(connection)
         finally:
             reporting.cancel()
             await self._close(consumer, redis)
@@ -156,13 +156,16 @@ class Fetcher:
             return Unlimited()
         return TokenBucket(redis, self._settings.job, limit, self._troubles.say)
 
-    async def _start(self, consumer: Any) -> bool:
+    async def _start(self, consumer: Any, connection: KafkaConnection) -> bool:
         """Start the clients of the broker; return False when told to stop before it answers."""
         while not self._context.stopping.is_set():
             try:
-                await self._producer.open()
+                await self._failures.ensure(connection)
                 await consumer.start()
-            except (KafkaError, DependencyError) as error:
+            except DependencyError as error:
+                self._troubles.say(error.reason, str(error))
+                await pause(self._context.stopping)
+            except KafkaError as error:
                 self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
                 await pause(self._context.stopping)
             else:
@@ -170,12 +173,13 @@ class Fetcher:
                 return True
         return False
 
-    async def _work(self) -> None:
+    async def _work(self, connection: KafkaConnection) -> None:
         """Work until told to stop. What nobody foresaw in any task ends all: the pod says so."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
             tasks.append(group.create_task(self._commits()))
+            tasks.append(group.create_task(self._keep_failed_set(connection)))
             while not self._context.stopping.is_set():
                 try:
                     await self._intake.take()
@@ -316,23 +320,14 @@ class Fetcher:
         metrics.RECORDS.inc(len(fetched.records))
         now = time.monotonic()
         self._bytes.add(now, len(fetched.records), sum(map(len, fetched.records)))
-        self._succeeded.add(work.item.text_key)
+        self._recoveries.note(work.item)
         self._finish(work, "fetched")
 
     async def _give_up(self, work: Work, given_up: GivenUp) -> None:
         """Put the item into the dead topic and the failed set, until both have it."""
-        self._succeeded.discard(work.item.text_key)
-        dead = wire.DeadItem(
-            key=work.item.text_key,
-            item=work.item.id,
-            reason=given_up.failure.reason,
-            message=given_up.failure.message,
-            status=given_up.failure.status,
-            attempts=given_up.attempts,
-            failed_at=datetime.now(UTC),
-            value=work.item.value.decode(errors="backslashreplace") or None,
-        )
-        await self._until_done(lambda: self._failures.give_up([dead]))
+        dead = dead_item(work.item, given_up, datetime.now(UTC))
+        headers = work.item.headers
+        await self._until_done(lambda: self._failures.give_up([dead], headers))
         self._failed += 1
         self._finish(work, "given_up")
 
@@ -360,14 +355,14 @@ class Fetcher:
             except DependencyError as error:
                 self._troubles.say(error.reason, str(error))
 
-    async def _take_out(self) -> None:
-        """Take the keys that succeeded out of the failed set: no offset passes before."""
-        keys, self._succeeded = self._succeeded, set()
-        try:
-            await self._failures.take_out(keys)
-        except DependencyError:
-            self._succeeded |= keys
-            raise
+    async def _keep_failed_set(self, connection: KafkaConnection) -> None:
+        """Build the failed set again whenever Redis has lost it."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY)
+            try:
+                await self._failures.ensure(connection)
+            except DependencyError as error:
+                self._troubles.say(error.reason, str(error))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work)

@@ -26,6 +26,7 @@ from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
 from sluice_workers.fetch.http.body import TooLargeError
 from sluice_workers.fetch.http.template import InvalidItemError, attributes
 from sluice_workers.fetch.item import Item
+from sluice_workers.fetch.kept_headers import kept_headers
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.retry import parse_retry_after
@@ -215,6 +216,7 @@ def _refused(response: httpx.Response, now: datetime) -> Failure:
         response.status_code,
         parse_retry_after(response.headers.get("retry-after"), now),
         exhausted_for(response.headers, now.timestamp()),
+        kept_headers(response.headers),
     )
 
 

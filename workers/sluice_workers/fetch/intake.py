@@ -96,6 +96,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             async with self._lock:
                 if assignment == self._assignment:
                     self._admit(found)
+                    await self._pass()
         except NoOffsetForPartitionError:
             return  # it is placed at the next call
         except OffsetOutOfRangeError as error:
@@ -129,6 +130,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 if message.offset >= partition.ledger.position:
                     self._admit_one(partition, message)
         metrics.WINDOW.set(self.window)
+
+    async def _pass(self) -> None:
+        """Pass over offsets that are no messages; what was read is admitted by now."""
+        for place, partition in self._partitions.items():
+            if place not in self._unplaced:
+                partition.ledger.pass_to(await self._consumer.position(place))
 
     def _admit_one(self, partition: Partition, message: Any) -> None:
         item = read_item(

@@ -29,6 +29,8 @@ class Item:
     """What its records carry as their version."""
     flaw: str | None = None
     """Why it cannot be requested, if so."""
+    headers: wire.Headers = ()
+    """The message's own headers, without those of Sluice."""
 
     @property
     def text_key(self) -> str:
@@ -71,6 +73,7 @@ def read_item(
         ),
         version=wire.record_version(topic.generation, offset),
         flaw=_flaw(key),
+        headers=tuple(each for each in headers if not each[0].startswith(wire.OURS)),
     )
 
 

@@ -100,6 +100,13 @@ class Ledger:
         self._bytes += size
         return True
 
+    def pass_to(self, position: int) -> None:
+        """Note that no message is left before ``position``: offsets of transactions' ends are none.
+
+        Without it such an offset at the topic's end would never be committed, and count as lag.
+        """
+        self._position = max(self._position, position)
+
     def finish(self, offset: int) -> None:
         """Note an offset as done. Raises ``ValueError`` for one that is not being worked on."""
         if offset not in self._unfinished:

@@ -30,6 +30,8 @@ class Failure:
     """Seconds that the API asked to wait."""
     rest: float | None = None
     """Seconds until the API's quota is there again, if it says that none is left."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What of the answer's headers helps a person."""
 
     @property
     def rate_limited(self) -> bool:

@@ -1,8 +1,10 @@
-"""The records of an item, as messages of the records topic."""
+"""What becomes of an item: messages of the records topic, or a dead item."""
+
+from datetime import datetime
 
 from sluice_workers import wire
 from sluice_workers.fetch.item import Item
-from sluice_workers.fetch.outcome import Fetched
+from sluice_workers.fetch.outcome import Fetched, GivenUp
 from sluice_workers.producer import Message
 from sluice_workers.settings import Topic
 
@@ -19,3 +21,22 @@ def record_messages(item: Item, fetched: Fetched, records: Topic) -> list[Messag
         Message(item.key, record, (*common, (wire.ORDINAL, str(ordinal).encode())), timestamp)
         for ordinal, record in enumerate(fetched.records)
     ]
+
+
+def dead_item(item: Item, given_up: GivenUp, now: datetime) -> wire.DeadItem:
+    """Return what is kept of an item that is given up."""
+    failure = given_up.failure
+    value = item.value.decode(errors="backslashreplace")
+    return wire.DeadItem(
+        key=item.text_key,
+        item=item.id,
+        version=item.version,
+        reason=failure.reason,
+        message=failure.message,
+        status=failure.status,
+        headers=dict(failure.headers),
+        attempts=given_up.attempts,
+        failed_at=now,
+        value=value or None,
+        whole=item.text_key.encode() == item.key and value.encode() == item.value,
+    )

@@ -23,6 +23,8 @@ class Rejected:
 
     key: str
     item: str
+    version: int
+    ordinal: int
     message: str
     value: str
 

@@ -148,8 +148,11 @@ def _dead(found: Rejected) -> wire.DeadItem:
     return wire.DeadItem(
         key=found.key,
         item=found.item,
+        version=found.version,
+        ordinal=found.ordinal,
         reason=wire.FailureReason.INVALID_RECORD,
         message=found.message,
         failed_at=datetime.now(UTC),
         value=found.value,
+        whole=False,
     )

@@ -60,6 +60,20 @@ class Reader:
 
 def rejected(message: Message, why: str) -> Rejected:
     """Return what the dead topic is told of a record."""
-    key = (message.key or b"").decode(errors="replace")
-    item = wire.header(message.headers, wire.ITEM) or ""
-    return Rejected(key, item, why, (message.value or b"").decode(errors="replace"))
+    return Rejected(
+        key=(message.key or b"").decode(errors="replace"),
+        item=wire.header(message.headers, wire.ITEM) or "",
+        version=_number(wire.header(message.headers, wire.VERSION)),
+        ordinal=_number(wire.header(message.headers, wire.ORDINAL)),
+        message=why,
+        value=(message.value or b"").decode(errors="replace"),
+    )
+
+
+def _number(text: str | None) -> int:
+    """Read a header of a record that somebody else may have written; 0 for what fits no bigint."""
+    try:
+        found = int(text or "")
+    except ValueError:
+        return 0
+    return found if 0 <= found < 1 << 63 else 0

@@ -28,6 +28,7 @@ from sluice_workers.fetch.http.reading import Bounds, TooSlowError
 from sluice_workers.fetch.http.request import Request
 from sluice_workers.fetch.http.responses import Meaning, Responses
 from sluice_workers.fetch.http.template import InvalidItemError
+from sluice_workers.fetch.kept_headers import kept_headers
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.retry import parse_retry_after
@@ -268,6 +269,7 @@ def _refusal(response: aiohttp.ClientResponse, meaning: Meaning, *, redirects: i
         response.status,
         parse_retry_after(response.headers.get("retry-after"), now),
         exhausted_for(response.headers, now.timestamp()),
+        kept_headers(response.headers),
     )
 
 

@@ -1,0 +1,40 @@
+"""Why an item or a record was given up, in one word."""
+
+from enum import StrEnum
+
+
+class FailureReason(StrEnum):
+    """Why an item or a record was given up."""
+
+    HTTP_STATUS = "HttpStatus"
+    TIMEOUT = "Timeout"
+    CONNECTION = "ConnectionFailed"
+    MALFORMED = "MalformedAnswer"
+    TOO_LARGE = "AnswerTooLarge"
+    INVALID_ITEM = "InvalidItem"
+    INVALID_RECORD = "InvalidRecord"
+    PROXY = "ProxyFailed"
+    """The proxy, not the API; no item is given up for it."""
+    NO_PERMIT = "NoPermit"
+    """No connection could be opened at that moment; no item is given up for it."""
+    HANDLER_ERROR = "HandlerError"
+    """The user's own coroutine raised what it should not."""
+    RETRIED = "Retried"
+    """A rule of http.responses, or the user's own coroutine, asked for another attempt once too
+    often."""
+    RATE_LIMITED = "RateLimited"
+    """The API was asked too often, by a rule of http.responses, until the deadline was over."""
+    REFUSED = "AnswerRefused"
+    """A rule of http.responses takes the answer for a failure."""
+    AUTHENTICATION = "AuthenticationFailed"
+    """The API refused the credentials, or the token endpoint gave none."""
+    PAGINATION = "PaginationFailed"
+    """The pages go in a loop, are too many, or the next one cannot be found."""
+    REDIRECT = "RedirectRefused"
+    """A redirect that leads astray, or is one too many."""
+    FORBIDDEN_ADDRESS = "AddressForbidden"
+    """A loopback or link-local address that the administrator did not allow."""
+    TOO_SLOW = "AnswerTooSlow"
+    """The answer came slower than http.minBytesPerSecond."""
+    GIVEN_UP = "GivenUp"
+    """The user's own coroutine said that another attempt would not help."""

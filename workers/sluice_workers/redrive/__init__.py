@@ -1,0 +1,1 @@
+"""The redrive: given-up items, put back into the items topic once."""
