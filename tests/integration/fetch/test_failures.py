@@ -241,7 +241,7 @@ async def test_a_redrive_killed_in_its_middle_is_finished_by_the_next(world: Wor
     assert await put_back(world) == Counter(dict.fromkeys(broken, 1))
     BROKEN.clear()
     async with fetcher(world):
-        await world.wait_drained()
+        await world.wait_drained(120)
         assert await world.failed() == set()
     assert keys(await world.read(world.settings.records)) == Counter(broken)
 

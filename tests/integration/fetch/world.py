@@ -116,7 +116,11 @@ class World:
             self.kafka, name, range(PARTITIONS), isolation="read_uncommitted"
         ) as consumer:
             ends = [(await dead_topic.bounds(consumer, p))[1] for p in consumer.assignment()]
-        await self.wait_committed(sum(ends), seconds)
+        try:
+            await self.wait_committed(sum(ends), seconds)
+        except TimeoutError as error:
+            found = await self.committed()
+            raise AssertionError(f"committed {found} of {sum(ends)}, ends {ends}") from error
 
     @property
     def failed_key(self) -> str:
