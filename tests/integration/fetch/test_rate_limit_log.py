@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from integration.fetch.servers import own_redis
 from integration.fetch.world import MakeWorld, World, fetched, fetcher, numbers, told
 from integration.processes import free_port, pod, write_folder
-from sluice_api.source import Http, RateLimit
+from sluice_api.http import Http
+from sluice_api.source import RateLimit
 from sluice_benchmarks.api import Api, api, busiest
 from sluice_workers.fetch.rate_limit import AHEAD, LATEST
 
