@@ -9,7 +9,7 @@ from sluice_api import names
 from sluice_operator import redrive, resources, sizing
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import Job, Object, Observation, Progress, Role, Task
-from sluice_operator.resources import Wanted
+from sluice_operator.worker_settings import Wanted
 from sluice_workers.settings import Topic
 from sluice_workers.state import Trouble
 

@@ -1,52 +1,20 @@
 """The Kubernetes objects of a job: pure functions of its spec, status and numbers of pods."""
 
 import base64
-import hashlib
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from sluice_api import names
-from sluice_api.sink import Migrations
-from sluice_api.source import Mode
 from sluice_api.spec import IngestionJobSpec, Resources
 from sluice_operator import sizing
 from sluice_operator.observed import VERBS, Job, Object, Role
-from sluice_workers.settings import (
-    DEFAULT_FOLDER,
-    PORT,
-    ArchiverSettings,
-    FetcherSettings,
-    KafkaConnection,
-    MigrateSettings,
-    RedriveSettings,
-    ReplaySettings,
-    SeedSettings,
-    Topic,
-    WriterSettings,
-)
+from sluice_operator.worker_settings import Wanted, digest, texts
+from sluice_workers.settings import DEFAULT_FOLDER, PORT, KafkaConnection
 
 DIGEST: Final = "sluice.dev/settings-digest"
 RUN: Final = "sluice.dev/run"
 USER: Final = 65532
 GRACE_SECONDS: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the pods are rendered from besides the job itself."""
-
-    image: str
-    items: Topic
-    records: Topic
-    dead: Topic
-    run: str
-    kafka_secret: str
-    redis_secret: str
-    allowed_addresses: tuple[str, ...] = ()
-    """Networks that requests may go to although they are loopback or link-local."""
 
 
 def connections(job: Job, kafka: KafkaConnection, redis_url: str) -> Object:
@@ -56,81 +24,10 @@ def connections(job: Job, kafka: KafkaConnection, redis_url: str) -> Object:
     return _object(job, "v1", "Secret", "connections", {"type": "Opaque", "data": data})
 
 
-def settings(job: Job, wanted: Wanted) -> dict[str, BaseModel]:
-    """Return the configuration of each role."""
-    base = {"namespace": job.name.namespace, "name": job.name.name, "uid": job.uid}
-    source, sink, codec = job.spec.source, job.spec.sink.postgres, job.spec.topics.compression
-    given, run, records = job.spec.sink.archive, wanted.run, wanted.records
-    found: dict[str, BaseModel] = {
-        "migrate": MigrateSettings(**base, sink=sink),
-        "writer": WriterSettings(
-            **base,
-            records=records,
-            dead=wanted.dead,
-            compression=codec,
-            # Writers have nothing to do with how the table came to be: a change rolls none.
-            sink=sink.model_copy(update={"migrations": Migrations()}),
-            batch=job.spec.batch,
-        ),
-    }
-    if given is not None:
-        ends = job.spec.mode is Mode.ONCE
-        found["archiver"] = ArchiverSettings(
-            **base, run=run, records=records, archive=given, ends=ends
-        )
-    if source.archive is not None:
-        replayed = source.archive
-        found["replay"] = ReplaySettings(
-            **base, archive=replayed, records=records, compression=codec
-        )
-        return found
-    if source.items is not None:
-        found["seed"] = SeedSettings(
-            **base, run=run, items=source.items, topic=wanted.items, compression=codec
-        )
-    found["fetcher"] = FetcherSettings(
-        **base,
-        items=wanted.items,
-        records=records,
-        dead=wanted.dead,
-        compression=codec,
-        http=source.http,
-        handler=source.handler,
-        proxies=source.proxies,
-        max_connections=source.max_connections,
-        allowed_addresses=wanted.allowed_addresses,
-        retry=source.retry,
-        circuit_breaker=source.circuit_breaker,
-        rate_limit=source.rate_limit,
-        processes=job.spec.fetcher.processes,
-        concurrency=job.spec.fetcher.concurrency,
-        window=job.spec.fetcher.window,
-    )
-    if (wish := job.spec.redrive) is not None:
-        found["redrive"] = RedriveSettings(
-            **base,
-            id=wish.id,
-            reasons=wish.reasons,
-            keys=wish.keys,
-            dry_run=wish.dry_run,
-            items=wanted.items,
-            dead=wanted.dead,
-            compression=codec,
-            external=source.items_topic is not None,
-        )
-    return found
-
-
 def settings_map(job: Job, wanted: Wanted) -> Object:
     """Return the ConfigMap that holds the configuration of each role."""
-    data = {f"{role}.json": _json(model) for role, model in settings(job, wanted).items()}
+    data = {f"{role}.json": text for role, text in texts(job, wanted).items()}
     return _object(job, "v1", "ConfigMap", "settings", {"data": data})
-
-
-def digest(job: Job, wanted: Wanted, role: str) -> str:
-    """Return what changes when a role's pods must be made anew."""
-    text = _json(settings(job, wanted)[role]) + wanted.kafka_secret + wanted.redis_secret
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def migrate_job(job: Job, wanted: Wanted) -> Object:
@@ -237,10 +134,6 @@ def owner(job: Job) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-def _json(model: BaseModel) -> str:
-    return json.dumps(model.model_dump(mode="json", by_alias=True), sort_keys=True)
 
 
 def _dump(resources: Resources) -> Object:

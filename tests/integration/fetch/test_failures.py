@@ -74,7 +74,7 @@ def ask(world: World, number: str, **choice: Any) -> None:
         compression=world.settings.compression,
         **choice,
     )
-    write_folder(world.folder, {"settings/redrive.json": settings.model_dump_json(by_alias=True)})
+    write_folder(world.folder, {"settings/put-back.json": settings.model_dump_json(by_alias=True)})
 
 
 async def put_back(world: World) -> Counter[str]:

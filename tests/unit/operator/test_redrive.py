@@ -64,14 +64,14 @@ def test_a_completed_run_ends_anew_without_another_seed() -> None:
     offsets = TopicOffsets((0,), (4,), (4,))
     run = begin("0123456789", 1, NOW)
     for _ in range(3):
-        run = advance_run(run, seeded=True, ends=True, items=offsets, records=offsets, now=NOW)
+        run = advance_run(run, seeded=True, ends=True, items=offsets, records=[offsets], now=NOW)
     assert run.completed_at == NOW
     again = reopen(run)
     assert again.seeded_at == NOW
     more = TopicOffsets((0,), (6,), (4,))
-    waiting = advance_run(again, seeded=False, ends=True, items=more, records=offsets, now=NOW)
+    waiting = advance_run(again, seeded=False, ends=True, items=more, records=[offsets], now=NOW)
     assert waiting == again, "while items are put back, the end is not read"
-    again = advance_run(again, seeded=True, ends=True, items=more, records=offsets, now=NOW)
+    again = advance_run(again, seeded=True, ends=True, items=more, records=[offsets], now=NOW)
     assert again.items_end == (6,)
-    again = advance_run(again, seeded=True, ends=True, items=more, records=offsets, now=NOW)
+    again = advance_run(again, seeded=True, ends=True, items=more, records=[offsets], now=NOW)
     assert again.completed_at is None

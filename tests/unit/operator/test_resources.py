@@ -9,7 +9,7 @@ import pytest
 
 from operator_examples import archived, job, ready_status, replay
 from sluice_api.spec import Batch, Fetcher, Window, Writer
-from sluice_operator import plan, resources, sizing
+from sluice_operator import plan, resources, sizing, worker_settings
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import (
     Job,
@@ -40,7 +40,7 @@ def ready(**changes: Any) -> Job:
     return job(ready_status(RUN), **changes)
 
 
-def want(of: Job) -> resources.Wanted:
+def want(of: Job) -> worker_settings.Wanted:
     found = plan.wanted(of, "image:1")
     assert found is not None
     return found
@@ -99,7 +99,7 @@ def test_credentials_are_mounted_and_must_hold_their_keys() -> None:
     http = {"url": "http://api/{key}", "auth": {"oauth2ClientCredentials": client}}
     source = job().spec.source.model_dump(by_alias=True, exclude_none=True) | {"http": http}
     of = ready(source=source)
-    pod = pods(resources.fetcher(of, want(of), 1))
+    pod = pods(resources.workers(Role.FETCHER, of, want(of), 1))
     assert {"name": "auth", "secret": {"secretName": "client"}} in pod["volumes"]
     mounted = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
     assert "/etc/sluice/auth" in mounted
@@ -118,7 +118,8 @@ def test_what_the_administrator_allows_reaches_the_fetchers() -> None:
 def test_a_change_rolls_only_the_pods_that_it_concerns() -> None:
     before, after = ready(), ready(batch={"minSize": 7})
     same = [
-        resources.digest(before, want(before), role) == resources.digest(after, want(after), role)
+        worker_settings.digest(before, want(before), role)
+        == worker_settings.digest(after, want(after), role)
         for role in ("migrate", "seed", "fetcher", "writer")
     ]
     assert same == [True, True, True, False]
@@ -140,7 +141,7 @@ def test_a_jobs_own_revisions_run_in_its_image_and_roll_no_writers() -> None:
 
 
 def digests(of: Job, role: str) -> str:
-    return resources.digest(of, want(of), role)
+    return worker_settings.digest(of, want(of), role)
 
 
 def test_writers_wait_for_the_migration() -> None:
@@ -148,7 +149,7 @@ def test_writers_wait_for_the_migration() -> None:
     assert "Deployment/users-fetcher" in names
     assert "Deployment/users-writer" not in names
     of = ready()
-    digest = resources.digest(of, want(of), "migrate")
+    digest = worker_settings.digest(of, want(of), "migrate")
     names, _ = planned(observation(migrate=Task(Progress.SUCCEEDED, digest=digest)), of)
     assert "Deployment/users-writer" in names
     assert "Job/users-migrate" not in names
@@ -163,7 +164,7 @@ def test_nothing_that_mounts_a_missing_secret_is_made() -> None:
 @pytest.mark.parametrize("age", [5, 50])
 def test_a_failed_job_stays_a_while_and_is_made_anew(age: int) -> None:
     of = ready()
-    digest = resources.digest(of, want(of), "migrate")
+    digest = worker_settings.digest(of, want(of), "migrate")
     ended = datetime.fromtimestamp(NOW.timestamp() - age, UTC)
     failed = Task(Progress.FAILED, digest=digest, ended_at=ended)
     _, found = planned(observation(migrate=failed), of)

@@ -41,7 +41,7 @@ async def redrive(folder: Path) -> RedriveReport:
     May be run again after it failed, with the same outcome. Raises ``ConfigurationError`` or
     ``DependencyError``.
     """
-    settings = RedriveSettings.read(folder, "redrive")
+    settings = RedriveSettings.read(folder, "put-back")
     connection = KafkaConnection.read(folder)
     producer = _producer(settings, connection)
     try:
