@@ -139,6 +139,7 @@ def connect(progress: Progress) -> Path:
     pom = (DEV / "images" / "connect" / "pom.xml").read_text()
     pom = pom.replace("@KAFKA@", versions()["kafka"]["version"])
     pom = pom.replace("@DEBEZIUM@", pins["debezium"]).replace("@HIBERNATE@", pins["hibernate"])
+    pom = pom.replace("@AGROAL@", pins["agroal"])
     return _maven("connect", pom, progress)
 
 
