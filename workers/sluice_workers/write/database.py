@@ -59,11 +59,13 @@ async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
             ) from None
         raise failure(error) from error
     try:
-        # The text codecs of json and jsonb would break binary COPY.
-        for name, encoder in (("json", bytes), ("jsonb", _jsonb)):
-            await connection.set_type_codec(
-                name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
-            )
+        # Without a transaction, a pooler may parse a statement in one session and run it in another.
+        async with connection.transaction():
+            # The text codecs of json and jsonb would break binary COPY.
+            for name, encoder in (("json", bytes), ("jsonb", _jsonb)):
+                await connection.set_type_codec(
+                    name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
+                )
     except ERRORS as error:
         connection.terminate()
         raise failure(error) from error

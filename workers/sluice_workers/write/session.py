@@ -114,7 +114,8 @@ class Session:
         Raises ``DependencyError``.
         """
         try:
-            return await offsets.known(self._connection, owner, partitions)
+            async with self._begun():
+                return await offsets.known(self._connection, owner, partitions)
         except ERRORS as error:
             raise failure(error) from error
 

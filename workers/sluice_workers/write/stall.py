@@ -63,10 +63,12 @@ async def _watch(open_connection: Open, application: str) -> None:
 async def _end_stalled(connection: "asyncpg.Connection[asyncpg.Record]", application: str) -> None:
     before: set[tuple[Any, ...]] = set()
     while True:
-        now = {tuple(row) for row in await connection.fetch(_STALLED, application)}
-        for stalled in before & now:
-            _LOG.warning("ending backend %s of a writer that makes no progress", stalled[0])
+        async with connection.transaction():
+            now = {tuple(row) for row in await connection.fetch(_STALLED, application)}
+        for pid in {stalled[0] for stalled in before & now}:
+            _LOG.warning("ending backend %s of a writer that makes no progress", pid)
             with suppress(asyncpg.InsufficientPrivilegeError):
-                await connection.execute("SELECT pg_terminate_backend($1)", stalled[0])
+                async with connection.transaction():
+                    await connection.execute("SELECT pg_terminate_backend($1)", pid)
         before = now
         await asyncio.sleep(LOOK)
