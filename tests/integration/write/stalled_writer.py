@@ -42,7 +42,7 @@ async def main(point: str, uri: str, epoch: int) -> None:
     session = Session(await opened(), sink, opened, APPLICATION)
     rows = [(number, "stalled", b"{}", None, 1) for number in range(ROWS)]
     try:
-        async with session.transaction() as transaction:
+        async with session.transaction(OWNER) as transaction:
             await transaction.insert(StoppingRows(rows) if point == "copy" else rows)
             if point == "copied":
                 stop()

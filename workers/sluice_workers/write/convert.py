@@ -25,6 +25,8 @@ MILLISECONDS_FROM: Final = 100_000_000_000
 """Numbers from here on are epoch milliseconds: as seconds they would be after the year 5000."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUMBERS: Final = (int, float, str, Decimal)
+"""Made once: a union would be made for each value, which costs more than the look at its type."""
 
 
 def text(value: Any) -> str:
@@ -61,7 +63,7 @@ def integer(bits: int) -> Converter:
     def convert(value: Any) -> int:
         if type(value) is int and low <= value <= high:
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
             raise ValueError("is not a whole number")
         found = int(value)
         if not isinstance(value, str) and found != value:
@@ -75,14 +77,14 @@ def integer(bits: int) -> Converter:
 
 def floating(value: Any) -> float:
     """Take numbers, and strings of numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is not a number")
     return float(value)
 
 
 def numeric(value: Any) -> Decimal:
     """Take numbers, and strings of numbers, digit for digit."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is not a number")
     try:
         return Decimal(str(value))
@@ -149,7 +151,7 @@ def clock(value: Any) -> time:
 
 def interval(value: Any) -> str:
     """Take what Postgres reads, such as P1DT2H or 1 day 2 hours; a number is of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is neither the text of an interval nor a number of seconds")
     return text(value) if isinstance(value, str) else f"{numeric(value):f} seconds"
 
