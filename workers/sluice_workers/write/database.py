@@ -59,7 +59,7 @@ async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
             ) from None
         raise failure(error) from error
     try:
-        # Without a transaction a pooler may parse a statement in one session, and run it in another.
+        # In a transaction, for a pooler may run a statement in another session than parsed it.
         async with connection.transaction():
             # The text codecs of json and jsonb would break binary COPY.
             for name, encoder in (("json", bytes), ("jsonb", _jsonb)):
