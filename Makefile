@@ -35,6 +35,9 @@ bench-rebalance: venv ## how long items wait while fetchers come, go and die
 bench-writer: venv ## rows a second of the writer beside COPY from memory and Debezium's JDBC sink
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.writer
 
+chaos: venv ## hurt writers, Postgres, broker and network at random: FAULTS=200 SEED=… QUICK=1
+	@PYTHONPATH="$$PYTHONPATH:$(CURDIR)/tests" $(PYTHON) -m chaos
+
 down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
 	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi
 

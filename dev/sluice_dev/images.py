@@ -115,6 +115,18 @@ def service_images(progress: Progress) -> list[Path]:
     return [folder / f"{name}.tar" for name in ("kafka", "postgres", "redis")]
 
 
+def services_root(progress: Progress) -> Path:
+    """Return the file system of Kafka, Postgres and Redis as a folder, not to be written to."""
+    layer = rootfs("services", versions()["debian"]["services"], progress)
+    jars = binaries.kafka(progress)
+
+    def build(folder: Path) -> None:
+        run(["tar", "--extract", "--exclude=./dev/*", f"--file={layer}", f"--directory={folder}"])
+        shutil.copytree(jars / "libs", folder / "opt" / "kafka" / "libs")
+
+    return artifact("services-root", [layer.parent.name, jars.name], build, progress, keep=2)
+
+
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KAFKA_CONFIG: Final = ImageConfig(user="1000", environment={"PATH": _PATH})
 _POSTGRES_USERS: Final = (

@@ -1,0 +1,87 @@
+"""Watches how far the jobs have come: how long each fault was felt, and whether all is done."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from chaos.evidence import committed
+from chaos.faults import Fault
+from chaos.producer import Load
+
+LOOK: Final = 0.2
+"""Seconds between two looks."""
+_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+Places = dict[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Felt:
+    """A fault that was healed and is felt still."""
+
+    fault: Fault
+    since: float
+    ends: Places
+    at: Places
+
+
+class Recovery:
+    """Follows the offsets in the database."""
+
+    def __init__(self, uri: str, loads: Mapping[str, Load]) -> None:
+        self._uri = uri
+        self._loads = loads
+        self._felt: list[_Felt] = []
+        self.seconds: dict[Fault, float] = {}
+        """For how long after its healing each fault was felt: until all was written that was in
+        the topics at that moment, and something newer. Faults that followed are in it."""
+        self.at: Places = {}
+        """The next offset of each job's partitions, when it was seen last."""
+
+    def healed(self, fault: Fault) -> None:
+        """Note that a fault is healed now."""
+        self._felt.append(_Felt(fault, time.monotonic(), self.ends(), self.at))
+
+    def ends(self) -> Places:
+        """Return the ends of the topics, as far as the broker has acknowledged them."""
+        return {
+            (name, partition): end
+            for name, load in self._loads.items()
+            for partition, end in load.ends.copy().items()
+        }
+
+    def reached(self, places: Places) -> bool:
+        """Whether all was written up to there."""
+        return all(self.at.get(place, 0) >= end for place, end in places.items())
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; the database may be away."""
+        connection: asyncpg.Connection[asyncpg.Record] | None = None
+        while True:
+            try:
+                async with asyncio.timeout(2):
+                    connection = connection or await asyncpg.connect(self._uri)
+                    self.at = await committed(connection)
+            except _FAILURES:
+                if connection is not None:
+                    connection.terminate()
+                    connection = None
+            self._settle(time.monotonic())
+            await asyncio.sleep(LOOK)
+
+    def _settle(self, now: float) -> None:
+        for felt in self._felt.copy():
+            if self.reached(felt.ends) and self._moved_since(felt.at):
+                self.seconds[felt.fault] = now - felt.since
+                self._felt.remove(felt)
+
+    def _moved_since(self, before: Places) -> bool:
+        """Whether every job has written something since."""
+        return all(
+            any(self.at[place] > before.get(place, 0) for place in self.at if place[0] == name)
+            for name in self._loads
+        )
