@@ -76,6 +76,9 @@ def run(seed: int, faults: int) -> int:
     )
     try:
         outcome = asyncio.run(Run(seed, faults).go())
+    except KeyboardInterrupt:
+        click.echo("interrupted: nothing of it is left running", err=True)
+        return 130
     except BaseException:
         keep_logs(seed)
         raise

@@ -80,6 +80,11 @@ class Fault:
         return f"{self.at:6.1f} s  {self.target}{between}: {self.kind}, {self.lasts:.1f} s"
 
 
+SUCCEEDED: Final = (11.0, 18.0)
+"""Seconds after which a writer that was silent has a successor: a session of its group ends after
+ten, and what it had in hand it still has in hand when it wakes up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dish:
     """What the menu offers, ``weight`` times in each round."""
@@ -88,14 +93,15 @@ class Dish:
     kind: Kind
     target: str
     lasts: tuple[float, float]
-    """Bounds in seconds. A session of the group ends after ten: a longer stop has a successor."""
+    """Bounds in seconds."""
     peer: str | None = None
 
 
 MENU: Final = (
     Dish(3, Kind.KILL, WRITER, (0.2, 4)),
     Dish(2, Kind.TERMINATE, WRITER, (1, 6)),
-    Dish(4, Kind.STOP, WRITER, (0.5, 16)),
+    Dish(2, Kind.STOP, WRITER, (0.5, 8)),
+    Dish(3, Kind.STOP, WRITER, SUCCEEDED),
     Dish(2, Kind.CHILD, WRITER, (0.1, 0.1)),
     Dish(2, Kind.KILL, POSTGRES, (0.2, 3)),
     Dish(2, Kind.IMMEDIATE, POSTGRES, (0.2, 3)),
@@ -105,7 +111,8 @@ MENU: Final = (
     Dish(2, Kind.STOP, KAFKA, (0.5, 12)),
     Dish(1, Kind.KILL, REDIS, (0.2, 4)),
     Dish(3, Kind.CUT, WRITER, (0.5, 14), POSTGRES),
-    Dish(2, Kind.CUT, WRITER, (0.5, 14), KAFKA),
+    Dish(1, Kind.CUT, WRITER, (0.5, 8), KAFKA),
+    Dish(1, Kind.CUT, WRITER, SUCCEEDED, KAFKA),
     Dish(3, Kind.MUTE, WRITER, (0.5, 14), POSTGRES),
     Dish(2, Kind.MUTE, WRITER, (0.5, 14), KAFKA),
     Dish(2, Kind.ISOLATE, WRITER, (1, 16)),

@@ -46,7 +46,16 @@ HISTORY: Final = """
       END $$;
     CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON sluice.offsets
       FOR EACH ROW EXECUTE FUNCTION chaos.move();
+    CREATE FUNCTION chaos.tarry() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM pg_sleep(random() * TG_ARGV[0]::float);
+        RETURN NULL;
+      END $$;
+    CREATE TRIGGER tarry AFTER UPDATE ON sluice.offsets
+      FOR EACH STATEMENT EXECUTE FUNCTION chaos.tarry('0.02');
 """
+"""Tables that keep the history of their rows, and a slow database: faults must strike inside
+transactions, also inside those that hold the locks of their offsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +152,10 @@ class Job:
             subprocess.run(command, stdout=log, stderr=log, check=True)
 
     async def watch(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Let the table keep its history."""
+        """Let the table keep its history, and be slow."""
         await connection.execute(
             f"CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON {self.sink.table}"
-            f" FOR EACH ROW EXECUTE FUNCTION chaos.apply('{self.name}')"
+            f" FOR EACH ROW EXECUTE FUNCTION chaos.apply('{self.name}');"
+            f"CREATE TRIGGER tarry BEFORE INSERT ON {self.sink.table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION chaos.tarry('0.15')"
         )

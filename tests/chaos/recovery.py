@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from chaos.evidence import committed
 from chaos.faults import Fault
 from chaos.producer import Load
 
-LOOK: Final = 0.2
+LOOK: Final = 0.25
 """Seconds between two looks."""
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -60,18 +61,19 @@ class Recovery:
 
     async def run(self) -> None:
         """Look again and again, until cancelled; the database may be away."""
-        connection: asyncpg.Connection[asyncpg.Record] | None = None
         while True:
-            try:
-                async with asyncio.timeout(2):
-                    connection = connection or await asyncpg.connect(self._uri)
-                    self.at = await committed(connection)
-            except _FAILURES:
-                if connection is not None:
-                    connection.terminate()
-                    connection = None
+            with suppress(*_FAILURES):
+                await self._look()
             self._settle(time.monotonic())
             await asyncio.sleep(LOOK)
+
+    async def _look(self) -> None:
+        async with asyncio.timeout(2):
+            connection = await asyncpg.connect(self._uri)
+            try:
+                self.at = await committed(connection)
+            finally:
+                connection.terminate()
 
     def _settle(self, now: float) -> None:
         for felt in self._felt.copy():

@@ -97,16 +97,18 @@ class Run:
             node.start()
         seconds = length(self.faults)
         injector = Injector(self._nodes, self.faults, self._recovery.healed)
-        following = asyncio.create_task(self._recovery.run())
         try:
-            await self._settle()
-            with self._progress.step(f"{len(self.faults)} faults in {seconds:.0f} s"):
-                await self._endure(injector, seconds)
-            with self._progress.step("everything is healed: to the end of the topics"):
-                drained = await self._drain()
+            # Whatever of the run's own fails ends the run: nothing is judged half seen.
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._recovery.run())
+                await self._settle()
+                with self._progress.step(f"{len(self.faults)} faults in {seconds:.0f} s"):
+                    await self._endure(injector, seconds)
+                with self._progress.step("everything is healed: to the end of the topics"):
+                    drained = await self._drain()
+                following.cancel()
         finally:
             injector.stopping.set()
-            following.cancel()
         return await self._judge(drained)
 
     async def _endure(self, injector: Injector, seconds: float) -> None:

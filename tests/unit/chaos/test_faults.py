@@ -51,6 +51,7 @@ def test_a_round_has_all_of_the_menu(seed: int) -> None:
     for dish in MENU:
         assert dish.weight == sum(
             fault.kind is dish.kind
+            and dish.lasts[0] <= fault.lasts <= dish.lasts[1]
             and (fault.target in WRITERS if dish.target == WRITER else fault.target == dish.target)
             and (fault.peer in WRITERS if dish.peer == WRITER else fault.peer == dish.peer)
             for fault in served
