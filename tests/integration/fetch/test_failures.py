@@ -92,7 +92,7 @@ async def started(world: World) -> AsyncIterator[asyncio.subprocess.Process]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def test_a_dead_item_tells_what_happened(world: World) -> None:

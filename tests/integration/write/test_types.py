@@ -85,7 +85,8 @@ Write = Callable[..., Awaitable[None]]
 async def database(postgres_uri: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     await within(postgres_uri, environment.upgrade)
     found = await asyncpg.connect(postgres_uri)
-    await found.execute("SET timezone TO 'UTC'")
+    # The user may be called sluice, as is a schema: then names would be looked up there first.
+    await found.execute("SET timezone TO 'UTC'; SET search_path TO public")
     await found.execute(OWN)
     yield found
     await found.close()

@@ -95,7 +95,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_ITEMS)
             async with self._lock:
                 if assignment == self._assignment:
+                    # What is refused is read again: the client counts it as delivered.
+                    self._unplaced |= found.keys()
                     self._admit(found)
+                    self._unplaced -= found.keys()
                     await self._pass()
         except NoOffsetForPartitionError:
             return  # it is placed at the next call
