@@ -147,7 +147,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._claim()
             pipeline = self._pipeline
             await self._follow()
-        room = await pipeline.room(POLL) if pipeline else CHUNK
+        room = CHUNK if pipeline is None else await pipeline.room(POLL)
         if not room:
             return
         found = await self._consumer.getmany(
