@@ -66,7 +66,9 @@ async def make_topic(kafka: KafkaConnection, job: JobName) -> AsyncIterator[Make
 
     async def make(suffix: str, partitions: int = 4) -> str:
         name = job.topic(suffix)
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+        # As the operator's: the broker's own limit would delete records with old timestamps.
+        forever = {"retention.ms": "-1"}
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=forever)])
         made.append(name)
         return name
 
