@@ -1,0 +1,61 @@
+"""Targets that are broken: the writer waits, dead-letters nothing and goes on when they heal."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from integration.write.test_writer import World, assert_newest, dead_items, world, writer
+
+__all__ = ["world"]
+
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'could not extend file' USING ERRCODE = '53100'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON users EXECUTE FUNCTION full_disk();
+"""
+BROKEN = {
+    "disk full": (FULL, "DROP TRIGGER full_disk ON users"),
+    "read only": (
+        "ALTER DATABASE {database} SET default_transaction_read_only = on",
+        "ALTER DATABASE {database} RESET ALL",
+    ),
+}
+
+
+async def execute(world: World, statements: str) -> None:
+    connection = await asyncpg.connect(world.uri)
+    try:
+        database = await connection.fetchval("SELECT current_database()")
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(statements.replace("{database}", database))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+async def test_a_broken_target_is_waited_for(world: World, fault: str) -> None:
+    broken, healed = BROKEN[fault]
+    await execute(world, broken)
+    await world.produce(range(100), lambda _: 1)
+    async with writer(world) as process:
+        await asyncio.sleep(5)
+        assert process.returncode is None
+        assert await world.offset_sum() == 0
+        await execute(world, healed)
+        await world.wait_for_offsets(100)
+    await assert_newest(world, 100, 1)
+    assert await dead_items(world) == []
+
+
+async def test_who_violates_a_secondary_constraint_is_dead_alone(world: World) -> None:
+    await execute(world, "ALTER TABLE users ADD CONSTRAINT one_name UNIQUE (name)")
+    await world.produce(range(1, 200), lambda number: number)
+    await world.produce_raw(b"900", b'{"id": 900, "name": "v7"}', 1)
+    async with writer(world):
+        await world.wait_for_offsets(200)
+    rows = await world.fetch("SELECT count(*), count(DISTINCT name) FROM users")
+    assert rows == [(199, 199)]
+    (dead,) = await dead_items(world)
+    assert dead.key in {"900", "7"}
+    assert "one_name" in dead.message
