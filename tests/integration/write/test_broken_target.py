@@ -2,9 +2,11 @@
 
 import asyncio
 
+import aiohttp
 import asyncpg
 import pytest
 
+from integration.processes import free_port, pod
 from integration.write.test_writer import World, assert_newest, dead_items, world, writer
 
 __all__ = ["world"]
@@ -15,8 +17,8 @@ $$ BEGIN RAISE 'could not extend file' USING ERRCODE = '53100'; END $$;
 CREATE TRIGGER full_disk BEFORE INSERT ON users EXECUTE FUNCTION full_disk();
 """
 BROKEN = {
-    "disk full": (FULL, "DROP TRIGGER full_disk ON users"),
-    "read only": (
+    "DiskFull": (FULL, "DROP TRIGGER full_disk ON users"),
+    "ReadOnly": (
         "ALTER DATABASE {database} SET default_transaction_read_only = on",
         "ALTER DATABASE {database} RESET ALL",
     ),
@@ -33,14 +35,27 @@ async def execute(world: World, statements: str) -> None:
         await connection.close()
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-async def test_a_broken_target_is_waited_for(world: World, fault: str) -> None:
-    broken, healed = BROKEN[fault]
+async def wait_for_trouble(port: int, reason: str) -> None:
+    """Wait until the writer's state names what keeps it from its work."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as client:
+        while True:
+            try:
+                async with client.get(f"http://127.0.0.1:{port}/state") as answer:
+                    if f'"{reason}"' in await answer.text():
+                        return
+            except aiohttp.ClientError:
+                pass  # It is not up yet.
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("reason", BROKEN)
+async def test_a_broken_target_is_told_and_waited_for(world: World, reason: str) -> None:
+    broken, healed = BROKEN[reason]
+    port = free_port()
     await execute(world, broken)
     await world.produce(range(100), lambda _: 1)
-    async with writer(world) as process:
-        await asyncio.sleep(5)
-        assert process.returncode is None
+    async with pod("write", world.folder, port=port):
+        await wait_for_trouble(port, reason)
         assert await world.offset_sum() == 0
         await execute(world, healed)
         await world.wait_for_offsets(100)
