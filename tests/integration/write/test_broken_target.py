@@ -17,6 +17,7 @@ $$ BEGIN RAISE 'could not extend file' USING ERRCODE = '53100'; END $$;
 CREATE TRIGGER full_disk BEFORE INSERT ON users EXECUTE FUNCTION full_disk();
 """
 BROKEN = {
+    "TableMismatch": ("ALTER TABLE users RENAME TO hidden", "ALTER TABLE hidden RENAME TO users"),
     "DiskFull": (FULL, "DROP TRIGGER full_disk ON users"),
     "ReadOnly": (
         "ALTER DATABASE {database} SET default_transaction_read_only = on",
