@@ -38,6 +38,9 @@ bench-writer: venv ## rows a second of the writer beside COPY from memory and De
 chaos: venv ## hurt writers, Postgres, broker and network at random: FAULTS=200 SEED=… QUICK=1
 	@PYTHONPATH="$$PYTHONPATH:$(CURDIR)/tests" $(PYTHON) -m chaos
 
+bench-messages: venv ## what compression costs and saves, for lone messages and for batches
+	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.messages
+
 down: venv ## stop and remove every local cluster of this project, or the demo in that of CONTEXT
 	@if [ -n "$(CONTEXT)" ]; then $(PYTHON) -m sluice_dev.demo remove; else dev/cluster down --all; fi
 

@@ -19,7 +19,7 @@ MAX_VALUE_BYTES: Final = MAX_MESSAGE_BYTES - (16 << 10)
 BATCH_BYTES: Final = 256 << 10
 """How much a partition's batch collects before compression: it compresses better than 16 KiB."""
 LINGER_MS: Final = 20
-"""How long a message waits for others; alone it would not be compressed."""
+"""How long a message waits for others: alone it costs many times the CPU, and compresses badly."""
 TRANSACTION_TIMEOUT_MS: Final = 30_000
 """After which the broker ends what a killed process left open: until then readers wait."""
 REBALANCE_TIMEOUT_MS: Final = 60_000
