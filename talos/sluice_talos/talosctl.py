@@ -1,8 +1,10 @@
 """The seam to talosctl: the only place that starts it."""
 
 import asyncio
+import ctypes
 import re
 import shutil
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +19,17 @@ UNFINISHED: Final = -1
 """The code of a call that was ended because it took too long."""
 PRIVATE: Final = 0o077
 """The umask of what talosctl writes: secrets and certificates."""
+_PRCTL: Final = getattr(ctypes.CDLL(None), "prctl", None)
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def _end_with_caller() -> None:
+    """Let the kernel end the program when we are killed: the next run must not meet it at work.
+
+    Systems other than Linux have no such call (prctl(2)).
+    """
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,7 @@ class Program:
                 stderr=asyncio.subprocess.STDOUT if merged else pipe,
                 umask=PRIVATE,
                 limit=2**20,
+                preexec_fn=_end_with_caller,
             )
         except OSError as error:
             raise ConfigurationError(
