@@ -62,8 +62,12 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variable by which kubectl and clients find this cluster and no other."""
-        return {"KUBECONFIG": str(self.layout.kubeconfig)}
+        """The variables by which kubectl and clients find this cluster and no other.
+
+        What kubectl remembers of an API server, by its address, would outlive the cluster.
+        """
+        remembered = self.layout.state / "kubectl-cache"
+        return {"KUBECONFIG": str(self.layout.kubeconfig), "KUBECACHEDIR": str(remembered)}
 
     @property
     def kubectl_path(self) -> Path:
