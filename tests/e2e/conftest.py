@@ -26,7 +26,7 @@ BEHAVIOUR = {
     "missing": 0.01,
     "broken": 0.01,
     "unreadable": 0.01,
-    "throttled": 0.02,
+    "throttled": 0.001,
     "unavailable": 0.02,
     "garbled": 0.02,
 }
