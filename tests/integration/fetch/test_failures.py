@@ -184,8 +184,8 @@ async def test_two_redrives_at_once_put_each_item_back_once(world: World) -> Non
     await give_up(world, *broken)
     ask(world, "both")
     async with started(world) as one, started(world) as other:
-        ends = [await process.wait() for process in (one, other)]
-    if 0 not in ends:
+        await asyncio.gather(one.communicate(), other.communicate())
+    if 0 not in {one.returncode, other.returncode}:
         ask(world, "rest")
         await redrive(world.folder)
     assert await put_back(world) == Counter(dict.fromkeys(broken, 1))

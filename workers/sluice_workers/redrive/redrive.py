@@ -5,6 +5,7 @@ transactional id a job. Who starts a redrive ends what another of the job has le
 it: what the dead topic says after the start is all that was put back, and nobody else adds to it.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -139,8 +140,7 @@ class Redrive:
             for letter, item in items:
                 sent.append(await self._send(self._settings.items.name, item))
                 sent.append(await self._send(place.topic, self._mark(letter), place.partition))
-            for acknowledged in sent:
-                await acknowledged
+            await asyncio.gather(*sent)
         self._put_back += len(items)
         _LOG.info("%d items put back", self._put_back)
 
