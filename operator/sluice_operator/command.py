@@ -12,13 +12,14 @@ from aiohttp import web
 from kopf._core.engines.peering import Identity
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from sluice_api.errors import ConfigurationError
 from sluice_operator import handlers
 from sluice_operator import settings as operator_settings
 from sluice_operator.kube import Kubernetes
 from sluice_operator.leadership import Leadership, identity
+from sluice_operator.metrics import JobMetrics
 from sluice_operator.observe import Observer
 from sluice_operator.queue import WorkQueue
 from sluice_operator.reconcile import Reconciler
@@ -52,12 +53,13 @@ async def run(settings: OperatorSettings) -> None:
         kubernetes = Kubernetes(client)
         await kubernetes.open()
         await kubernetes.require_access(settings.namespace)
+        metrics = JobMetrics()
         observer = Observer(kubernetes, settings, http)
-        reconciler = Reconciler(kubernetes, observer, settings)
+        reconciler = Reconciler(kubernetes, observer, settings, metrics)
         leadership = Leadership(kubernetes, identity(), reconciler.reconcile)
         queue = WorkQueue(leadership.look)
         ready = asyncio.Event()
-        server = await _serve(settings.port, ready)
+        server = await _serve(settings.port, ready, metrics)
         try:
             await kopf.operator(
                 registry=handlers.registry(queue),
@@ -84,7 +86,11 @@ async def _log_in() -> None:
         await config.load_kube_config()
 
 
-async def _serve(port: int, ready: asyncio.Event) -> web.AppRunner:
+async def _serve(port: int, ready: asyncio.Event, jobs: JobMetrics) -> web.AppRunner:
+    told = CollectorRegistry()
+    told.register(jobs)
+    ProcessCollector(registry=told)
+
     async def livez(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
@@ -93,7 +99,7 @@ async def _serve(port: int, ready: asyncio.Event) -> web.AppRunner:
         return web.Response(status=status, text="ok\n" if ready.is_set() else "starting\n")
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), content_type="text/plain")
+        return web.Response(body=generate_latest(told), content_type="text/plain")
 
     app = web.Application()
     for path, handler in (("/livez", livez), ("/readyz", readyz), ("/metrics", metrics)):

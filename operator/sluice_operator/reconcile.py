@@ -20,6 +20,7 @@ from sluice_api.status import IngestionJobStatus, RunStatus
 from sluice_operator import events, finalize, plan, redrive, run, scale, sink, topics
 from sluice_operator.autoscaler import Decision
 from sluice_operator.kube import Kubernetes
+from sluice_operator.metrics import JobMetrics
 from sluice_operator.observe import Observer
 from sluice_operator.observed import Job, Object, Observation, Progress, Role, roles
 from sluice_operator.settings import OperatorSettings
@@ -51,11 +52,16 @@ class Reconciler:
     """Brings what is there to what the spec asks for. One call for a job at a time."""
 
     def __init__(
-        self, kubernetes: Kubernetes, observer: Observer, settings: OperatorSettings
+        self,
+        kubernetes: Kubernetes,
+        observer: Observer,
+        settings: OperatorSettings,
+        metrics: JobMetrics,
     ) -> None:
         self._kubernetes = kubernetes
         self._observer = observer
         self._settings = settings
+        self._metrics = metrics
         self._memory: dict[JobName, Memory] = {}
 
     async def reconcile(self, name: JobName) -> float | None:
@@ -63,6 +69,7 @@ class Reconciler:
         raw = await self._kubernetes.get(names.KIND, name.namespace, name.name)
         if raw is None:
             self._memory.pop(name, None)
+            self._metrics.forget(name)
             return None
         try:
             job = _parsed(raw)
@@ -222,6 +229,7 @@ class Reconciler:
         content = after.model_dump(mode="json", by_alias=True)
         if content != before.status.model_dump(mode="json", by_alias=True):
             await self._kubernetes.patch_status(before.name, content)
+        self._metrics.tell(before.name, after)
         for event in events.between(before.status, after):
             await self._kubernetes.event(raw, event.reason, event.message, warning=event.warning)
 
@@ -259,6 +267,7 @@ class Reconciler:
         for failure in failures:
             await self._kubernetes.event(raw, "CleanupIncomplete", failure, warning=True)
         await self._kubernetes.patch_finalizers(job.name, _without_ours(raw))
+        self._metrics.forget(job.name)
         return None
 
 

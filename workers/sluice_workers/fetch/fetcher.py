@@ -288,7 +288,8 @@ class Fetcher:
             while wait := self._breaker.wait(time.monotonic()):
                 await asyncio.sleep(min(wait, PAUSE))
             try:
-                await self._limiter.acquire()
+                with metrics.TOKEN_WAIT.time():
+                    await self._limiter.acquire()
             except DependencyError as error:
                 self._troubles.say(error.reason, str(error))
                 await pause(self._context.stopping)

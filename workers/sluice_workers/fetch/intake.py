@@ -132,7 +132,19 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for message in messages:
                 if message.offset >= partition.ledger.position:
                     self._admit_one(partition, message)
+        self._measure()
+
+    def _measure(self) -> None:
+        ledgers = {place: each.ledger for place, each in self._partitions.items()}
         metrics.WINDOW.set(self.window)
+        metrics.WINDOW_BYTES.set(sum(ledger.bytes for ledger in ledgers.values()))
+        metrics.WINDOW_FULL.set(sum(ledger.full for ledger in ledgers.values()))
+        metrics.LAG.set(
+            sum(
+                max(0, (self._consumer.highwater(place) or 0) - (ledgers[place].committed or 0))
+                for place in self._consumer.assignment() & ledgers.keys() - self._unplaced
+            )
+        )
 
     async def _pass(self) -> None:
         """Pass over offsets that are no messages; what was read is admitted by now."""

@@ -5,6 +5,9 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 ATTEMPTS: Final = Counter("sluice_fetch_attempts_total", "Requests by outcome.", ["outcome"])
+RESPONSES: Final = Counter(
+    "sluice_fetch_responses_total", "Answers of the API to spec.source.http by status.", ["status"]
+)
 ITEMS: Final = Counter("sluice_fetch_items_total", "Items done, by how.", ["outcome"])
 RECORDS: Final = Counter("sluice_fetch_records_total", "Records acknowledged by the broker.")
 RETRIES: Final = Counter("sluice_fetch_retries_total", "Items put back to be tried again.")
@@ -19,6 +22,26 @@ IN_FLIGHT: Final = Gauge(
 )
 WINDOW: Final = Gauge(
     "sluice_fetch_window_items", "Items taken and not committed.", multiprocess_mode="livesum"
+)
+WINDOW_BYTES: Final = Gauge(
+    "sluice_fetch_window_bytes",
+    "Bytes of the items in the window that are not done.",
+    multiprocess_mode="livesum",
+)
+WINDOW_FULL: Final = Gauge(
+    "sluice_fetch_window_full_partitions",
+    "Partitions of which no more is read until an item is done.",
+    multiprocess_mode="livesum",
+)
+LAG: Final = Gauge(
+    "sluice_fetch_lag_items",
+    "Items of the topic whose offsets are not committed yet.",
+    multiprocess_mode="livesum",
+)
+TOKEN_WAIT: Final = Histogram(
+    "sluice_fetch_rate_limit_wait_seconds",
+    "How long a request waited for a token of the rate limit.",
+    buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300),
 )
 PROXY_REQUESTS: Final = Counter(
     "sluice_fetch_proxy_requests_total", "Requests by proxy and outcome.", ["proxy", "outcome"]

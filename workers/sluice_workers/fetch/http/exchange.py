@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from sluice_api.http import Action, Http
+from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.http.answer import Reader, Records, Whole
@@ -166,6 +167,7 @@ class Exchange:
                 auto_decompress=False,
             ) as response,
         ):
+            metrics.RESPONSES.labels(str(response.status)).inc()
             if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and sending.route.proxy:
                 return Failure(FailureReason.PROXY, "the proxy wants other credentials")
             reader = None
