@@ -38,6 +38,9 @@ class Failures:
             messages = [self._message(each, headers) for each in dead]
             await self._producer.send(self._topic.name, messages)
             await self._set.add(_ranks(dead))
+        for each in dead:
+            # What went wrong may quote the item: that is for the dead topic, not for logs.
+            _LOG.info("given up: %s", each.reason, extra={"key": each.key, "item": each.item})
 
     async def take_out(self, succeeded: Mapping[str, int]) -> None:
         """Take keys that have succeeded out of the failed set; given is each item's version.

@@ -15,6 +15,6 @@ from sluice_workers.settings import DEFAULT_FOLDER, PORT, ArchiverSettings
 def command(folder: Path, port: int) -> None:
     """Run an archiver."""
     with explained_exit():
-        ArchiverSettings.read(folder, "archiver")
+        settings = ArchiverSettings.read(folder, "archiver")
         target = "sluice_workers.archive.archiver:run"
-        sys.exit(supervise("archiver", 1, target, folder, port=port))
+        sys.exit(supervise("archiver", 1, target, folder, port=port, job=settings.job))

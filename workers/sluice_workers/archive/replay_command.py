@@ -8,13 +8,13 @@ import uvloop
 from sluice_workers.archive.replay import replay
 from sluice_workers.runtime import explained_exit
 from sluice_workers.runtime.logs import configure_logging
-from sluice_workers.settings import DEFAULT_FOLDER
+from sluice_workers.settings import DEFAULT_FOLDER, ReplaySettings
 
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER)
 def command(folder: Path) -> None:
     """Write the records of an archive to a job's records topic."""
-    configure_logging("replay")
     with explained_exit():
+        configure_logging("replay", job=ReplaySettings.read(folder, "replay").job)
         uvloop.run(replay(folder))

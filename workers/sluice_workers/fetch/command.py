@@ -17,4 +17,5 @@ def command(folder: Path, port: int) -> None:
     with explained_exit():
         settings = FetcherSettings.read(folder, "fetcher")
         target = "sluice_workers.fetch.fetcher:run"
-        sys.exit(supervise("fetcher", settings.processes, target, folder, port=port))
+        processes, job = settings.processes, settings.job
+        sys.exit(supervise("fetcher", processes, target, folder, port=port, job=job))

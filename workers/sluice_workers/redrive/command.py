@@ -9,14 +9,14 @@ from sluice_workers.redrive.redrive import redrive
 from sluice_workers.runtime import explained_exit
 from sluice_workers.runtime.logs import configure_logging
 from sluice_workers.runtime.termination import last_words
-from sluice_workers.settings import DEFAULT_FOLDER
+from sluice_workers.settings import DEFAULT_FOLDER, RedriveSettings
 
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER)
 def command(folder: Path) -> None:
     """Put given-up items back, in a pod of the job; `sluice redrive` asks for it."""
-    configure_logging("redrive")
     with explained_exit():
+        configure_logging("redrive", job=RedriveSettings.read(folder, "put-back").job)
         report = uvloop.run(redrive(folder))
         last_words(report.model_dump_json(by_alias=True))

@@ -161,7 +161,9 @@ class Redrive:
         if not dead.whole:
             source = await self._originals.find(letter.failed, source.partition)
             if source is None:
-                _LOG.warning("key %s: its item is gone from the items topic", letter.failed.key)
+                _LOG.warning(
+                    "the item is gone from the items topic", extra={"key": letter.failed.key}
+                )
                 return None
             key, value = source.key, source.value
         own = [each for each in source.headers if not each[0].startswith(wire.OURS)]

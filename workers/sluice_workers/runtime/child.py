@@ -16,6 +16,7 @@ from typing import Final, cast
 import uvloop
 
 from sluice_api.errors import ConfigurationError
+from sluice_api.names import JobName
 from sluice_workers.runtime.context import ProcessContext
 from sluice_workers.runtime.logs import configure_logging
 from sluice_workers.runtime.metrics import share_metrics
@@ -42,6 +43,8 @@ class Assignment:
     """``module:function``, an async function of a :class:`ProcessContext`."""
     folder: Path
     metrics_folder: Path
+    job: JobName | None = None
+    """Whose pod it is, for the log."""
 
 
 def run_child(assignment: Assignment, pipe: Connection) -> None:
@@ -49,7 +52,7 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
 
     Sends a ``ProcessState`` every second, and a ``ConfigurationError`` as the last message.
     """
-    configure_logging(assignment.role, assignment.process)
+    configure_logging(assignment.role, assignment.process, assignment.job)
     share_metrics(assignment.metrics_folder, assignment.process)
     # A worker holds tens of thousands of items for a while: by default the collector would go
     # through them hundreds of times a second to find nothing.

@@ -1,22 +1,48 @@
-"""Logging: one line an entry to stderr, in UTC, with the process that wrote it."""
+"""Logging: one JSON object a line to stderr, with job, process, and the key that it is about."""
 
+import json
 import logging
 import sys
-import time
+from datetime import UTC, datetime
+from typing import Final
+
+from sluice_api.names import JobName
+
+CONCERNED: Final = ("key", "item")
+"""What a call may give as ``extra``: the key and the id of the item that an entry is about."""
 
 
-def configure_logging(role: str, process: int | None = None) -> None:
+class JsonLines(logging.Formatter):
+    """An entry as an object: time (UTC), level, logger, message, job, process; key and item.
+
+    ``process`` is the role with the process's number in the pod, such as fetcher-0.
+    """
+
+    def __init__(self, job: JobName | None, process: str) -> None:
+        super().__init__()
+        self._own = {"job": str(job)} if job is not None else {}
+        self._own["process"] = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        entry = {
+            "time": at.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._own,
+        }
+        entry |= {name: getattr(record, name) for name in CONCERNED if hasattr(record, name)}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def configure_logging(role: str, process: int | None = None, job: JobName | None = None) -> None:
     """Log to stderr at INFO, clients of brokers and APIs at WARNING."""
-    name = role if process is None else f"{role}-{process}"
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format=f"%(asctime)s.%(msecs)03dZ %(levelname)s {name} %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        if handler.formatter is not None:
-            handler.formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(job, role if process is None else f"{role}-{process}"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("aiokafka", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

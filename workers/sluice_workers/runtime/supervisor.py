@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 from sluice_api.errors import ConfigurationError
+from sluice_api.names import JobName
 from sluice_workers.runtime.child import Assignment, run_child
 from sluice_workers.runtime.health import Sighting
 from sluice_workers.runtime.logs import configure_logging
@@ -39,16 +40,25 @@ log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
 
 
-def supervise(role: str, processes: int, target: str, folder: Path, *, port: int = PORT) -> int:
+def supervise(
+    role: str,
+    processes: int,
+    target: str,
+    folder: Path,
+    *,
+    port: int = PORT,
+    job: JobName | None = None,
+) -> int:
     """Run ``processes`` children of ``target`` until SIGTERM or SIGINT, and serve their state.
 
     ``target`` is ``module:function``, an async function of a ``ProcessContext``. Returns the exit
     code: 0 when all children drained in time. Raises ``ConfigurationError`` when a child did.
     """
-    configure_logging(role)
+    configure_logging(role, job=job)
     with tempfile.TemporaryDirectory(prefix="sluice-metrics-") as metrics:
         assignments = [
-            Assignment(role, index, target, folder, Path(metrics)) for index in range(processes)
+            Assignment(role, index, target, folder, Path(metrics), job)
+            for index in range(processes)
         ]
         children = [_Child(assignment) for assignment in assignments]
 

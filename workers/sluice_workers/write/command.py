@@ -15,6 +15,6 @@ from sluice_workers.settings import DEFAULT_FOLDER, PORT, WriterSettings
 def command(folder: Path, port: int) -> None:
     """Run a writer."""
     with explained_exit():
-        WriterSettings.read(folder, "writer")
+        settings = WriterSettings.read(folder, "writer")
         target = "sluice_workers.write.writer:run"
-        sys.exit(supervise("writer", 1, target, folder, port=port))
+        sys.exit(supervise("writer", 1, target, folder, port=port, job=settings.job))
