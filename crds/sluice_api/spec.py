@@ -40,6 +40,10 @@ class Topics(Model):
         ),
     )
     """Partitions of the items and records topics; the bound of parallel pods."""
+    retention: Duration | None = None
+    """How long items and records stay after they were produced, once every group has consumed them;
+    for ever unless given. 0s deletes what is consumed. Nothing is deleted that a group has yet to
+    read, of a topic that the job does not own, or of the dead topic."""
     replication_factor: int | None = Field(default=None, ge=1, le=9)
     """Replicas of each partition; the broker's default unless given."""
     compression: Compression = Compression.ZSTD

@@ -1,12 +1,13 @@
 """The broker, as the operator needs it: topics, offsets, groups."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     KafkaError,
@@ -127,6 +128,31 @@ class Broker:
         async with self._lock:
             found: TopicOffsets = await self._ask(ask)
             return found
+
+    async def offsets_at(self, topic: str, partitions: int, time: datetime) -> list[int | None]:
+        """Return each partition's first offset of a message as young as ``time``, or None."""
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        asked = dict.fromkeys(places, max(0, int(time.timestamp() * 1000)))
+
+        async def ask() -> list[int | None]:
+            found = await (await self._reader(places)).offsets_for_times(asked)
+            return [found[place].offset if found[place] else None for place in places]
+
+        async with self._lock:
+            offsets: list[int | None] = await self._ask(ask)
+            return offsets
+
+    async def delete_records(self, topic: str, starts: Mapping[int, int]) -> None:
+        """Delete what is before the new start of each of these partitions."""
+        asked = {
+            TopicPartition(topic, number): RecordsToDelete(start)
+            for number, start in starts.items()
+        }
+
+        async def ask() -> None:
+            await (await self._opened()).delete_records(asked)
+
+        await self._ask(ask)
 
     async def _opened(self) -> AIOKafkaAdminClient:
         if self._admin is None:

@@ -25,6 +25,7 @@ from sluice_operator.observe import Observer
 from sluice_operator.observed import Job, Object, Observation, Progress, Role, roles
 from sluice_operator.settings import OperatorSettings
 from sluice_operator.status import Decided, status
+from sluice_operator.trimming import Trimming
 from sluice_workers.state import Trouble
 
 ACTIVE: Final = 2.0
@@ -44,8 +45,6 @@ class Memory:
     rates: Mapping[Role, float | None] = field(default_factory=dict)
     applied: tuple[tuple[str, str, str], ...] = ()
     """Kind/name, digest and version of each object as it was after we last applied it."""
-    pruned: tuple[int, ...] = ()
-    """The records topic's starts below which record ids are forgotten."""
 
 
 class Reconciler:
@@ -62,6 +61,7 @@ class Reconciler:
         self._observer = observer
         self._settings = settings
         self._metrics = metrics
+        self._trimming = Trimming(kubernetes, observer)
         self._memory: dict[JobName, Memory] = {}
 
     async def reconcile(self, name: JobName) -> float | None:
@@ -69,6 +69,7 @@ class Reconciler:
         raw = await self._kubernetes.get(names.KIND, name.namespace, name.name)
         if raw is None:
             self._memory.pop(name, None)
+            self._trimming.forget(name)
             self._metrics.forget(name)
             return None
         try:
@@ -94,8 +95,7 @@ class Reconciler:
             found = plan.plan(job, seen, want, memory.decisions)
             memory, refused = await self._apply(job, seen, found, memory)
             troubles += [*found.troubles, *refused]
-        pruned = await sink.pruned(self._kubernetes, job, seen.records, memory.pruned)
-        memory = replace(memory, pruned=pruned)
+        troubles += await self._trimming.look(job, seen)
         self._memory[job.name] = memory
         if not finished:
             troubles = [*seen.troubles, *troubles, *plan.pod_troubles(seen)]

@@ -1,21 +1,18 @@
 """The sink's database, as the operator needs it: the history of runs, and what a job leaves."""
 
-import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
 
 from sluice_api.errors import DependencyError
-from sluice_api.sink import RecordIds
 from sluice_api.status import RunStatus
 from sluice_operator.kube import Kubernetes, decoded
-from sluice_operator.observed import Job, TopicOffsets
+from sluice_operator.observed import Job
 
 TIMEOUT: Final = 5.0
 """Seconds that the database has for one answer."""
-_LOG: Final = logging.getLogger(__name__)
 
 _RECORD_RUN: Final = """
     INSERT INTO sluice.runs
@@ -24,6 +21,9 @@ _RECORD_RUN: Final = """
     ON CONFLICT (id) DO UPDATE SET
       seeded_at = EXCLUDED.seeded_at, completed_at = EXCLUDED.completed_at,
       items = EXCLUDED.items, records = EXCLUDED.records, failed = EXCLUDED.failed
+"""
+_WRITTEN: Final = """
+    SELECT partition, next_offset FROM sluice.offsets WHERE job_uid = $1 AND generation = $2
 """
 _FORGET: Final = "DELETE FROM sluice.offsets WHERE job_uid = $1"
 _FORGET_IDS: Final = """
@@ -67,27 +67,21 @@ async def uri(kubernetes: Kubernetes, job: Job) -> str | None:
     return (decoded(secret).get(reference.key) or None) if secret is not None else None
 
 
-async def pruned(
-    kubernetes: Kubernetes, job: Job, records: TopicOffsets | None, before: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Prune where the records topic's starts have moved since ``before``; return them.
+async def written(uri: str, uid: str, generation: int) -> dict[int, int]:
+    """Return the next offset to write of each partition that writers have claimed.
 
-    What fails is only logged, and tried when they have moved again.
+    Raises ``DependencyError``.
     """
-    topic = job.status.topics.records
-    apart = job.spec.sink.postgres.record_ids is RecordIds.APART
-    if not apart or topic is None or records is None or records.starts == before:
-        return before
-    try:
-        if any(records.starts) and (found := await uri(kubernetes, job)):
-            await prune(found, job.uid, topic.generation, records.starts)
-    except Exception as error:  # noqa: BLE001  ids that are kept for longer do no harm
-        _LOG.info("%s: sluice.record_ids was not pruned: %s", job.name, error)
-    return records.starts
+    async with _connected(uri) as connection:
+        try:
+            rows = await connection.fetch(_WRITTEN, uid, generation, timeout=TIMEOUT)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            return {}
+        return {row["partition"]: row["next_offset"] for row in rows}
 
 
 async def prune(uri: str, uid: str, generation: int, starts: Sequence[int]) -> None:
-    """Delete the ids of records that are in the records topic no more: nothing replays them.
+    """Delete the ids of records that are in the records topic no more.
 
     ``starts`` is the oldest offset of each partition. Raises ``DependencyError``.
     """
@@ -97,6 +91,12 @@ async def prune(uri: str, uid: str, generation: int, starts: Sequence[int]) -> N
 
 
 async def _execute(uri: str, statement: str, *values: object) -> str:
+    async with _connected(uri) as connection:
+        return await connection.execute(statement, *values, timeout=TIMEOUT)
+
+
+@asynccontextmanager
+async def _connected(uri: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     try:
         connection = await asyncpg.connect(uri, timeout=TIMEOUT)
     except ValueError:
@@ -107,6 +107,6 @@ async def _execute(uri: str, statement: str, *values: object) -> str:
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"
         ) from error
     try:
-        return await connection.execute(statement, *values, timeout=TIMEOUT)
+        yield connection
     finally:
         await connection.close(timeout=TIMEOUT)

@@ -32,6 +32,12 @@ def success_rank(version: int) -> int:
     return 2 * version
 
 
+def failed_place(rank: int) -> tuple[int, bool]:
+    """Return the version that a failure's rank was made from, and whether it is a record's."""
+    version, record = divmod(rank, 2)
+    return version, bool(record)
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """A message that gives an item or one of its records up."""

@@ -59,6 +59,14 @@ class FailedSet:
             found.update(key for key, rank in zip(chunk, ranks, strict=True) if rank is not None)
         return found
 
+    async def ranks(self) -> dict[str, int] | None:
+        """Return every failed key with its rank; None when it is not complete."""
+        found: dict[str, int] = {}
+        with _explained():
+            async for key, rank in self._redis.hscan_iter(self._key, count=CHUNK):
+                found[key.decode()] = int(rank)
+        return found if found.pop(COMPLETE, None) is not None else None
+
     async def take_out(self, ranks: Mapping[str, int]) -> None:
         """Take keys out whose failures rank no higher than these successes."""
         for chunk in _chunks(ranks):

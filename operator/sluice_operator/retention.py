@@ -1,0 +1,75 @@
+"""How far topics are trimmed: as old as retention allows, and nothing that anybody needs. Pure.
+
+Topics have no limit at the broker, which does not know what was consumed. A record stays while it
+is younger than ``topics.retention``, a group that reads it has yet to, or the sink's own offset is
+not behind it. An item stays likewise, and while it is the one of its key that failed by a refused
+record: a redrive reads it again. What is not known keeps everything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from aiokafka.partitioner import murmur2
+
+from sluice_workers import wire
+from sluice_workers.dead_topic import failed_place
+
+_POSITIVE: Final = 0x7FFFFFFF
+
+Bounds = Sequence[int | None]
+"""For each partition the first offset that a reader needs; None where that is not known."""
+
+
+def starts(now: Sequence[int], aged: Sequence[int], readers: Sequence[Bounds]) -> tuple[int, ...]:
+    """Return where each partition shall start: never before ``now``, where it starts already.
+
+    ``aged[p]`` is the first offset that is too young to go.
+    """
+    return tuple(
+        _start(now[number], aged[number], [reader[number] for reader in readers])
+        for number in range(len(now))
+    )
+
+
+def _start(now: int, aged: int, needed: Sequence[int | None]) -> int:
+    known = [each for each in needed if each is not None]
+    return max(now, min(aged, *known)) if known and len(known) == len(needed) else now
+
+
+def moved(before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
+    """Return the new starts of the partitions that have one."""
+    pairs = enumerate(zip(before, after, strict=True))
+    return {number: new for number, (old, new) in pairs if new > old}
+
+
+def refused_items(
+    ranks: Mapping[str, int], generation: int, ends: Sequence[int]
+) -> tuple[int, ...]:
+    """Return for each partition the first item whose records are refused; its end without one.
+
+    ``ranks`` are those of the failed set, ``generation`` the items topic's. Its items were seeded,
+    by their keys.
+    """
+    found = list(ends)
+    for key, rank in ranks.items():
+        version, refused = failed_place(rank)
+        of, offset = wire.item_place(version)
+        if refused and of == generation:
+            number = (murmur2(key.encode()) & _POSITIVE) % len(found)
+            found[number] = min(found[number], offset)
+    return tuple(found)
+
+
+def forgettable(items: Sequence[int], aged: Sequence[int]) -> bool:
+    """Whether ids of records that are gone may go too: nothing can bring the records back.
+
+    An item is older than its records. When no item as old as what was trimmed is left in its topic,
+    where it starts at ``items``, none of the records that are gone can be produced again.
+    """
+    return all(start >= old for start, old in zip(items, aged, strict=True))
+
+
+def aged(found: Iterable[int | None], ends: Iterable[int]) -> tuple[int, ...]:
+    """Return the first offsets that are too young; the end where all messages are old."""
+    pairs = zip(found, ends, strict=True)
+    return tuple(end if offset is None else min(offset, end) for offset, end in pairs)

@@ -1,0 +1,158 @@
+"""Trims a job's topics, and forgets the ids of records that can never come again."""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from redis.asyncio import Redis
+
+from sluice_api.errors import DependencyError
+from sluice_api.names import JobName
+from sluice_api.sink import RecordIds
+from sluice_operator import retention, sink
+from sluice_operator.broker import Broker
+from sluice_operator.kube import Kubernetes
+from sluice_operator.observe import REDIS_TIMEOUT, Observer
+from sluice_operator.observed import Job, Observation, TopicOffsets
+from sluice_workers.failed_set import FailedSet
+from sluice_workers.state import Trouble
+
+EVERY: Final = 30.0
+"""Seconds between two looks at what of a job is too old."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What the last look at a job came to."""
+
+    at: float
+    troubles: tuple[Trouble, ...] = ()
+    pruned: tuple[int, ...] = ()
+    """The records topic's starts below which record ids are forgotten."""
+
+
+class Trimming:
+    """Carries out ``topics.retention``; one look at a job at a time."""
+
+    def __init__(self, kubernetes: Kubernetes, observer: Observer) -> None:
+        self._kubernetes = kubernetes
+        self._observer = observer
+        self._last: dict[JobName, _Last] = {}
+
+    def forget(self, job: JobName) -> None:
+        """Forget a job that is gone."""
+        self._last.pop(job, None)
+
+    async def look(self, job: Job, seen: Observation) -> tuple[Trouble, ...]:
+        """Trim what is too old, unless that was done just now; return what hinders it."""
+        kept = job.spec.topics.retention
+        if kept is None or seen.kafka is None or seen.partitions is None:
+            return ()
+        last = self._last.get(job.name)
+        if last is not None and time.monotonic() - last.at < EVERY:
+            return last.troubles
+        broker = self._observer.broker(seen.kafka)
+        pass_ = _Pass(self._kubernetes, broker, job, seen, timedelta(seconds=kept.seconds))
+        troubles: tuple[Trouble, ...] = ()
+        pruned = last.pruned if last is not None else ()
+        try:
+            pruned = await pass_.run(pruned)
+        except DependencyError as error:
+            message = f"topics are not trimmed: {error}"
+            troubles = (Trouble(reason=error.reason, message=message),)
+        self._last[job.name] = _Last(time.monotonic(), troubles, pruned)
+        return troubles
+
+
+class _Pass:
+    """One pass over the topics of a job. Its methods raise ``DependencyError``."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        broker: Broker,
+        job: Job,
+        seen: Observation,
+        kept: timedelta,
+    ) -> None:
+        self._kubernetes, self._broker = kubernetes, broker
+        self._job, self._seen = job, seen
+        self._limit = seen.now - kept
+
+    async def run(self, pruned: tuple[int, ...]) -> tuple[int, ...]:
+        """Trim items, then records, then record ids; return the starts that ids are pruned to.
+
+        ``pruned`` are those of the pass before.
+        """
+        topics, seen = self._job.status.topics, self._seen
+        settled, uri = False, await sink.uri(self._kubernetes, self._job)
+        if topics.items is not None and seen.items is not None:
+            settled = await self._items(topics.items.name, topics.items.generation, seen.items)
+        if topics.records is None or uri is None:
+            return pruned
+        starts = await self._records(topics.records.name, topics.records.generation, uri)
+        if starts is None or not settled or starts == pruned or not _forgets(self._job):
+            return pruned
+        await sink.prune(uri, self._job.uid, topics.records.generation, starts)
+        return starts
+
+    async def _items(self, topic: str, generation: int, items: TopicOffsets) -> bool:
+        """Trim the items topic, if it is ours; return whether no item of that age is left."""
+        aged, starts = await self._aged(topic, items), items.starts
+        owned = self._job.spec.source.items_topic is None
+        wanted = retention.starts(starts, aged, [items.committed])
+        if owned and wanted != starts:
+            refused = await self._refused(generation, items.ends)
+            starts = retention.starts(starts, aged, [items.committed, refused])
+            await self._trim(topic, items.starts, starts)
+        return retention.forgettable(starts, aged)
+
+    async def _records(self, topic: str, generation: int, uri: str) -> tuple[int, ...] | None:
+        """Trim the records topic; return where its partitions start then."""
+        readers = [each for each in self._seen.readers(self._job.spec) if each is not None]
+        if len(readers) < len(self._seen.readers(self._job.spec)):
+            return None
+        records = readers[0]
+        aged = await self._aged(topic, records)
+        needed: list[retention.Bounds] = [each.committed for each in readers]
+        starts = retention.starts(records.starts, aged, needed)
+        if starts != records.starts:
+            written = await sink.written(uri, self._job.uid, generation)
+            needed.append([written.get(number) for number in range(len(starts))])
+            starts = retention.starts(records.starts, aged, needed)
+            await self._trim(topic, records.starts, starts)
+        return starts
+
+    async def _aged(self, topic: str, offsets: TopicOffsets) -> tuple[int, ...]:
+        found = await self._broker.offsets_at(topic, len(offsets.ends), self._limit)
+        return retention.aged(found, offsets.ends)
+
+    async def _trim(self, topic: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+        if changed := retention.moved(before, after):
+            await self._broker.delete_records(topic, changed)
+            deleted = sum(after) - sum(before)
+            _LOG.info("%s: %d old messages deleted from %s", self._job.name, deleted, topic)
+
+    async def _refused(self, generation: int, ends: tuple[int, ...]) -> retention.Bounds:
+        """Return the first items that a redrive needs; nothing is known without the failed set."""
+        unknown: tuple[None, ...] = (None,) * len(ends)
+        dead, url = self._job.status.topics.dead, self._seen.redis_url
+        if dead is None or url is None:
+            return unknown
+        client = Redis.from_url(
+            url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+        )
+        try:
+            ranks = await FailedSet(client, self._job.name, dead.generation).ranks()
+        finally:
+            await client.aclose()
+        return unknown if ranks is None else retention.refused_items(ranks, generation, ends)
+
+
+def _forgets(job: Job) -> bool:
+    """Whether a job's record ids ever go: a replay can bring all back that was archived."""
+    archived = job.spec.sink.archive is not None or job.spec.source.archive is not None
+    return job.spec.sink.postgres.record_ids is RecordIds.APART and not archived
