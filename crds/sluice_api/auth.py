@@ -5,11 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from sluice_api.model import Model, rule, rules
+from sluice_api.model import Model, exactly_one, rule, rules
 from sluice_api.references import SecretReference
 
-_KINDS: Final = ("bearer", "basic", "header", "query", "oauth2ClientCredentials")
-_GIVEN: Final = f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}].filter(given, given).size()"
 HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 
 
@@ -101,11 +99,7 @@ class Auth(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(
-                f"{_GIVEN} == 1",
-                f"'exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]} must be given,"
-                f" found %d'.format([{_GIVEN}])",
-            )
+            exactly_one("bearer", "basic", "header", "query", "oauth2ClientCredentials")
         )
     )
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from sluice_api.auth import Auth
 from sluice_api.duration import Span
 from sluice_api.expressions import JsonPath, Template
-from sluice_api.model import Model, rule, rules
+from sluice_api.model import Model, exactly_one, rule, rules
 from sluice_api.pagination import Pagination
 from sluice_api.references import SecretReference
 
@@ -25,16 +25,7 @@ class Method(StrEnum):
 class Body(Model):
     """What requests carry: exactly one of json, form and text."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "[has(self.json), has(self.form), has(self.text)].filter(given, given).size() == 1",
-                "'exactly one of json, form and text must be given, found %d'"
-                ".format([[has(self.json), has(self.form), has(self.text)]"
-                ".filter(given, given).size()])",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("json", "form", "text")))
 
     document: dict[str, Any] | None = Field(
         default=None, alias="json", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}

@@ -33,6 +33,15 @@ def rules(*found: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(found)}
 
 
+def exactly_one(*fields: str) -> dict[str, str]:
+    """A CEL rule for an object of which exactly one of these fields must be given."""
+    given = f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(given, given).size()"
+    named = f"{', '.join(fields[:-1])} and {fields[-1]}"
+    return rule(
+        f"{given} == 1", f"'exactly one of {named} must be given, found %d'.format([{given}])"
+    )
+
+
 def describe(error: ValidationError) -> str:
     """All mistakes of a validation in one line: field, message, what was found."""
     return "; ".join(

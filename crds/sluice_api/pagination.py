@@ -1,15 +1,11 @@
 """How an answer goes on: exactly one way, with bounds."""
 
 from enum import StrEnum
-from typing import Final
 
 from pydantic import ConfigDict, Field
 
 from sluice_api.expressions import JsonPath
-from sluice_api.model import Model, rule, rules
-
-_KINDS: Final = ("linkHeader", "nextUrl", "cursor", "pageNumber", "offset")
-_GIVEN: Final = f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}].filter(given, given).size()"
+from sluice_api.model import Model, exactly_one, rules
 
 
 class Place(StrEnum):
@@ -74,11 +70,7 @@ class Pagination(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(
-                f"{_GIVEN} == 1",
-                f"'exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]} must be given,"
-                f" found %d'.format([{_GIVEN}])",
-            )
+            exactly_one("linkHeader", "nextUrl", "cursor", "pageNumber", "offset")
         )
     )
 

@@ -167,7 +167,20 @@ class PostgresSink(Model):
     """The table, with its schema, such as public.users."""
     mode: WriteMode = WriteMode.UPSERT
     """Upsert keeps the newest record of each key; Append keeps every record once."""
-    key: tuple[str, ...] = Field(default=(), max_length=16, json_schema_extra={"itemMaxLength": 63})
+    key: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={
+            "itemMaxLength": 63,
+            **rules(
+                rule(
+                    "self.all(name, self.exists_one(other, other == name))",
+                    "'must name each column once, found more than once: %s'.format("
+                    "[self.filter(name, !self.exists_one(other, other == name))])",
+                )
+            ),
+        },
+    )
     """The columns that identify a row, when mode is Upsert."""
     columns: dict[str, Column] = Field(min_length=1, max_length=256)
     """The columns that records fill, by name."""

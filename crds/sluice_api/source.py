@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from sluice_api.archive import ArchiveSource
 from sluice_api.duration import Duration, Span
 from sluice_api.http import Http
-from sluice_api.model import Model, rule, rules
+from sluice_api.model import Model, exactly_one, rule, rules
 from sluice_api.references import SecretKeyReference, SecretReference
 
 
@@ -44,15 +44,7 @@ class Items(Model):
     """The items of a job: exactly one of values, configMap, topic and postgres."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "[has(self.values), has(self.configMap), has(self.topic), has(self.postgres)]"
-                ".filter(given, given).size() == 1",
-                "'exactly one of values, configMap, topic and postgres must be given, found %d'"
-                ".format([[has(self.values), has(self.configMap), has(self.topic),"
-                " has(self.postgres)].filter(given, given).size()])",
-            )
-        )
+        json_schema_extra=rules(exactly_one("values", "configMap", "topic", "postgres"))
     )
 
     values: tuple[str, ...] | None = Field(

@@ -193,6 +193,17 @@ class Connections(Model):
 class Redrive(Model):
     """A wish to have given-up items put back; each wish is carried out once."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.id != oldSelf.id || self == oldSelf",
+                "'must be another when reasons, keys or dryRun change: an id is carried out once,'"
+                " + ' found \"' + self.id + '\" again'",
+                field=".id",
+            )
+        )
+    )
+
     id: str = Field(min_length=1, max_length=63, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the wish; another id is another wish."""
     reasons: tuple[FailureReason, ...] = Field(default=(), max_length=32)
