@@ -20,6 +20,10 @@ def http(**content: Any) -> dict[str, Any]:
     return {"spec": {"source": {"http": content}}}
 
 
+def key(*columns: str) -> dict[str, Any]:
+    return {"spec": {"sink": {"postgres": {"key": columns}}}}
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"metadata": {"name": "n" * 41}},
@@ -227,6 +231,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "spec.archiver.replicas.min: Invalid value: must not be above max (4), found 5",
     ),
     (
+        key("country", "id", "country"),
+        "spec.sink.postgres.key: Invalid value: must name each column once, found more than once:"
+        ' ["country", "country"]',
+    ),
+    (
+        {"spec": {"topics": {"retention": "a week"}}},
+        'spec.topics.retention: Invalid value: "a week": must be a duration such as 500ms, 10s or'
+        ' 1h30m, found "a week"',
+    ),
+    (
         {"spec": {"topics": {"partitions": 0}}},
         "spec.topics.partitions in body should be greater than or equal to 1",
     ),
@@ -257,6 +271,11 @@ FIXED: list[tuple[dict[str, Any], str]] = [
         {"source": {"items": {"configMap": {"name": "others"}}}},
         "the items of a job cannot change after creation: create another job",
     ),
+    (
+        {"redrive": {"id": "1", "reasons": ["HttpStatus"]}},
+        "spec.redrive.id: Invalid value: must be another when reasons, keys or dryRun change: an"
+        ' id is carried out once, found "1" again',
+    ),
 ]
 
 
@@ -270,7 +289,8 @@ def test_a_wrong_job_is_refused(where: Target, change: dict[str, Any], sentence:
 @pytest.fixture(scope="module")
 def suspended(where: Target) -> Iterator[dict[str, Any]]:
     """The manifest of a job that exists and does nothing."""
-    manifest = merged(job(), {"metadata": {"name": "fixed"}, "spec": {"suspend": True}})
+    spec = {"suspend": True, "redrive": {"id": "1", "dryRun": True}}
+    manifest = merged(job(), {"metadata": {"name": "fixed"}, "spec": spec})
     namespace = f"--namespace={where.jobs}"
     where.kubectl("apply", "--filename=-", namespace, stdin=json.dumps(manifest))
     yield manifest
