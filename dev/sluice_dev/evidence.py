@@ -57,6 +57,19 @@ class Evidence:
         found = self._kafka("kafka-topics.sh", "--list").split()
         return {topic for topic in found if topic.startswith(job.topic(""))}
 
+    def extent(self, topic: str) -> tuple[int, int]:
+        """Where the partitions of a topic start and where they end, each summed."""
+        start, end = (
+            sum(
+                int(line.rpartition(":")[2])
+                for line in self._kafka(
+                    "kafka-get-offsets.sh", f"--topic={topic}", f"--time={time}"
+                ).split()
+            )
+            for time in ("earliest", "latest")
+        )
+        return start, end
+
     def groups(self, job: JobName) -> set[str]:
         """The consumer groups that a job has now."""
         found = self._kafka("kafka-consumer-groups.sh", "--list").split()
