@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from integration.archive.world import PREFIX, RUN, World, unpacked, wait_for_trouble
@@ -47,6 +49,40 @@ async def test_a_pod_that_is_stopped_keeps_what_is_in_hand(world: World) -> None
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
     await world.judge(500)
+
+
+async def test_lag_is_told_while_the_bucket_is_away_and_until_all_is_kept(world: World) -> None:
+    port = free_port()
+    world.server.stop()
+    await world.produce(range(500))
+    async with world.archiver(port):
+        await wait_for_trouble(port, "ArchiveUnreachable")
+        world.server.start()
+        await wait_for_metric(port, "sluice_archive_lag_records", lambda lag: lag == 0, world)
+        await world.produce(range(500, 700))
+        world.server.stop()
+        await world.produce(range(700, 1000))
+        await wait_for_metric(port, "sluice_archive_lag_records", lambda lag: 300 <= lag <= 500)
+        await wait_for_metric(port, "sluice_archive_lag_seconds", lambda age: age > 1e6)
+        world.server.start()
+        await wait_for_metric(port, "sluice_archive_lag_records", lambda lag: lag == 0)
+        await wait_for_metric(port, "sluice_archive_lag_seconds", lambda age: age == 0)
+        await world.wait_for(1000)
+
+
+async def wait_for_metric(
+    port: int, name: str, meets: Callable[[float], bool], kept: World | None = None
+) -> None:
+    """Wait until a metric of a pod meets; and, where ``kept``, that its world has objects."""
+    found = ""
+    async with asyncio.timeout(40), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                text = await answer.text()
+            found = next((each for each in text.splitlines() if each.startswith(f"{name} ")), "")
+            if found and meets(float(found.split()[1])) and (kept is None or kept.manifest()):
+                return
+            await asyncio.sleep(0.2)
 
 
 async def test_killed_in_the_middle_there_is_no_gap_and_nothing_twice(world: World) -> None:

@@ -81,6 +81,8 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         now = time.monotonic()
         self._done, self._bytes, self._latency = Meter(now), Meter(now), Meter(now)
         self._total = 0
+        self._fetched_at: int | None = None
+        """The newest time of a record that was kept, epoch milliseconds."""
 
     async def run(self) -> None:
         """Archive until told to stop; what fails outside is tried again for ever."""
@@ -209,6 +211,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         metrics.PUT.observe(now - started)
         self._latency.add(now, 1, now - started)
         self._total += assembly.records
+        self._fetched_at = max(self._fetched_at or 0, assembly.latest)
         self._done.add(now, assembly.records)
         self._troubles.clear()
 
@@ -303,8 +306,20 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def _report(self) -> None:
         while True:
+            self._measure()
             self._context.report(self._state(time.monotonic()))
             await asyncio.sleep(1)
+
+    def _measure(self) -> None:
+        """Tell the lag: also while the bucket is away, when it matters most."""
+        lag = sum(
+            max(0, (self._consumer.highwater(place) or 0) - self._held[place].assembly.first)
+            for place in self._consumer.assignment() & self._held.keys() - self._unplaced
+        )
+        behind = lag > 0 and self._fetched_at is not None
+        age = time.time() - (self._fetched_at or 0) / 1000 if behind else 0.0
+        metrics.LAG.set(lag)
+        metrics.LAG_SECONDS.set(max(0.0, age))
 
     def _state(self, now: float) -> ProcessState:
         return ProcessState(

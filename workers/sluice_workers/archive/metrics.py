@@ -18,6 +18,16 @@ HELD: Final = Gauge(
     "Bytes of lines waiting for their object.",
     multiprocess_mode="livesum",
 )
+LAG: Final = Gauge(
+    "sluice_archive_lag_records",
+    "Records of the topic not archived yet.",
+    multiprocess_mode="livesum",
+)
+LAG_SECONDS: Final = Gauge(
+    "sluice_archive_lag_seconds",
+    "Age of the newest record archived, while there are others to archive; else 0.",
+    multiprocess_mode="livemax",
+)
 PUT: Final = Histogram(
     "sluice_archive_put_seconds",
     "Time of an object: its compression, itself and its manifest.",
