@@ -80,6 +80,16 @@ LIES: dict[str, tuple[bytes, str, str]] = {
         "nor one of allowedOrigins",
     ),
     "drip": (answer(b" " * 10_000), "AnswerTooSlow", "minBytesPerSecond"),
+    "latin-1": (
+        b"HTTP/1.1 404 Introuv\xe9\r\nX-Cause: caf\xe9\r\nContent-Length: 0\r\n\r\n",
+        "HttpStatus",
+        "404 Introuv",
+    ),
+    "for-ever": (
+        answer(b"", f"Retry-After: {'9' * 400}", status="503 Service Unavailable"),
+        "HttpStatus",
+        "503",
+    ),
 }
 """By key: what is sent, the reason by which the item is given up, and what its message tells."""
 

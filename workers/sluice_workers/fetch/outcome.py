@@ -3,8 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from typing import Final
 
 from sluice_workers.wire import FailureReason
+
+MAX_MESSAGE: Final = 4096
+"""Characters of a message that are kept: what it quotes may be as long as an answer."""
+
+
+def legible(text: str, most: int = MAX_MESSAGE) -> str:
+    """Return text cut to a length, as every encoder takes it.
+
+    Bytes of an answer's head that are no UTF-8 come as lone surrogates, which none does.
+    """
+    found = text.encode(errors="backslashreplace").decode()
+    return found if len(found) <= most else found[: most - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,10 @@ class Failure:
     """Seconds until the API's quota is there again, if it says that none is left."""
     headers: tuple[tuple[str, str], ...] = ()
     """What of the answer's headers helps a person."""
+
+    def __post_init__(self) -> None:
+        """Keep the message legible, whoever wrote it."""
+        object.__setattr__(self, "message", legible(self.message))
 
     @property
     def rate_limited(self) -> bool:
