@@ -1,12 +1,14 @@
 """Whether and when a failed item is tried again; pure."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from sluice_api.source import Retry
 from sluice_workers.fetch.outcome import Again, Failure, GivenUp
+from sluice_workers.fetch.quota import LONGEST
 from sluice_workers.wire import FailureReason
 
 PASSING: Final = frozenset(
@@ -43,19 +45,25 @@ def decide(
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds that a Retry-After header asks for: a number of seconds or an HTTP date.
 
-    None for no header and for what is neither; a date in the past asks for none.
+    None for no header and for what is neither; a date in the past asks for none, and nothing asks
+    for more than a day.
     """
     if value is None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return heeded(float(text))
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return heeded((aware - now).total_seconds())
+
+
+def heeded(seconds: float) -> float:
+    """Return how much of a wait that was asked for is waited: whatever is said, jobs go on."""
+    return min(max(0.0, seconds), LONGEST)
 
 
 def _may_pass(retry: Retry, failure: Failure) -> bool:
@@ -74,4 +82,4 @@ def _delay(retry: Retry, failure: Failure, attempts: int, chance: float) -> floa
 
 def _past_deadline(retry: Retry, failure: Failure) -> Failure:
     message = f"{failure.message}; another attempt would pass the deadline of {retry.deadline}"
-    return Failure(failure.reason, message, failure.status)
+    return replace(failure, message=message)

@@ -1,6 +1,7 @@
 """One attempt at an item: its pages one after the other, then its records."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -98,6 +99,6 @@ class Api:
             self._parked.put((item.partition, item.offset), progress)
         elif progress.resumed:
             # What the API told before the wait, such as a cursor, may not be good any more.
-            why = Failure(FailureReason.RETRIED, "", why.status, why.retry_after, why.rest)
+            why = replace(why, reason=FailureReason.RETRIED)
             message += "; the item begins with its first page"
-        return Failure(why.reason, message, why.status, why.retry_after, why.rest)
+        return replace(why, message=message)

@@ -134,10 +134,12 @@ async def test_the_records_of_all_pages_come_at_once(api: Asked) -> None:
 async def test_an_item_that_failed_goes_on_with_the_page_that_failed(api: Asked) -> None:
     one = text({"data": [{"n": 1}], "next": "a"})
     two = text({"data": [{"n": 2}]})
-    api.answers["/k-1"] = in_turn(one, web.Response(status=503), two)
+    down = web.Response(status=503, headers={"X-Request-Id": "r-1"})
+    api.answers["/k-1"] = in_turn(one, down, two)
     cursor = {"path": "$.next", "parameter": "after"}
     api.job(pagination={"cursor": cursor}, records="$.data[*]")
     failure = await api.failure()
+    assert dict(failure.headers)["x-request-id"] == "r-1"
     assert (failure.status, failure.message) == (
         503,
         "page 2: the API answered 503 Service Unavailable",
