@@ -51,7 +51,7 @@ class Retry(Exception):  # noqa: N818  it is no error but a request
     def __init__(self, message: str, after: float | None = None) -> None:
         """Take a sentence why, and how many seconds to wait at the least."""
         super().__init__(message)
-        self.after = after
+        self.after = None if after is None else float(after)
 
 
 class RateLimited(Exception):  # noqa: N818  it is no error but a request
@@ -60,7 +60,7 @@ class RateLimited(Exception):  # noqa: N818  it is no error but a request
     def __init__(self, message: str, after: float | None = None) -> None:
         """Take a sentence why, and for how many seconds the job is to rest at the least."""
         super().__init__(message)
-        self.after = after
+        self.after = None if after is None else float(after)
 
 
 class GiveUp(Exception):  # noqa: N818  it is no error but a request

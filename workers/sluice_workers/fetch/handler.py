@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, cast
+from typing import Final, Self, cast
 
 import httpx
 import orjson
@@ -29,7 +29,7 @@ from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.kept_headers import kept_headers
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.quota import exhausted_for
-from sluice_workers.fetch.retry import parse_retry_after
+from sluice_workers.fetch.retry import heeded, parse_retry_after
 from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason
 
@@ -78,7 +78,7 @@ class HandlerApi:
         self._max_bytes = settings.max_item_bytes
         # What one item's answer sets is nothing to the next item.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(
+        self._client = _Client(
             transport=_Transport(permission), timeout=self._timeout, cookies=no_cookies
         )
         self._context = Context(self._client, settings.parameters, secrets)
@@ -94,7 +94,9 @@ class HandlerApi:
         except TimeoutError:
             message = f"the handler did not return within {self._timeout:g} s"
             return Failure(FailureReason.TIMEOUT, message)
-        except Exception as error:  # noqa: BLE001  a user's code may raise anything
+        except BaseException as error:  # a user's code may raise anything, `sys.exit()` included
+            if _cancelled():
+                raise
             return failure(error, datetime.now(UTC))
         return Fetched(records, datetime.now(UTC), attempt.rest)
 
@@ -109,6 +111,19 @@ class HandlerApi:
                     f"the item's records are longer than maxItemBytes ({self._max_bytes})"
                 )
         return tuple(found)
+
+
+class _Client(httpx.AsyncClient):
+    """A client that outlives the handler that closes it: the other items use it too."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Stay open."""
+
+    async def aclose(self) -> None:
+        """Stay open."""
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -187,17 +202,17 @@ def encoded(record: object) -> bytes:
     return text
 
 
-def failure(error: Exception, now: datetime) -> Failure:
+def failure(error: BaseException, now: datetime) -> Failure:
     """Tell what an exception means for the item."""
     match error:
         case InvalidItemError() | TooLargeError() | InvalidRecordError() | GiveUp():
             reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             return Failure(reason, str(error))
         case Retry():
-            return Failure(FailureReason.RETRIED, str(error), retry_after=error.after)
+            return Failure(FailureReason.RETRIED, str(error), retry_after=_heeded(error.after))
         case RateLimited():
             status = HTTPStatus.TOO_MANY_REQUESTS
-            return Failure(FailureReason.HTTP_STATUS, str(error), status, error.after)
+            return Failure(FailureReason.HTTP_STATUS, str(error), status, _heeded(error.after))
         case httpx.HTTPStatusError():
             return _refused(error.response, now)
         case json.JSONDecodeError() | httpx.DecodingError():
@@ -220,7 +235,17 @@ def _refused(response: httpx.Response, now: datetime) -> Failure:
     )
 
 
-def _told(error: Exception) -> str:
+def _heeded(after: float | None) -> float | None:
+    return heeded(after) if after is not None else None
+
+
+def _cancelled() -> bool:
+    """Whether it is the process that ends what runs here, rather than the handler itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _told(error: BaseException) -> str:
     """Return type and message of an exception, and the line that raised it."""
     trace = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in trace if "importlib" not in frame.filename]

@@ -66,6 +66,32 @@ async def one_record(_: Item, __: Context) -> Any:
     return {"id": 1}
 
 
+async def cancels(_: Item, __: Context) -> list[dict[str, Any]]:
+    lost = asyncio.create_task(asyncio.sleep(5))
+    lost.cancel()
+    await lost
+    return []
+
+
+async def leaves(_: Item, __: Context) -> list[dict[str, Any]]:
+    sys.exit(3)
+
+
+async def closes(_: Item, context: Context) -> list[dict[str, Any]]:
+    async with context.client as client:
+        return [(await client.get(context.parameters["url"])).json()]
+
+
+async def closes_by_hand(_: Item, context: Context) -> list[dict[str, Any]]:
+    await context.client.aclose()
+    return []
+
+
+async def waits_for_words(_: Item, __: Context) -> list[dict[str, Any]]:
+    after: Any = "soon"
+    raise Retry("not yet", after=after)
+
+
 def not_async(_: Item, __: Context) -> Any:
     return []
 
@@ -106,12 +132,17 @@ class Asked:
         self.permissions += 1
 
     async def __call__(self, name: str, value: bytes = b"{}", **more: Any) -> Fetched | Failure:
+        return (await self.often(1, name, value, **more))[0]
+
+    async def often(
+        self, times: int, name: str, value: bytes = b"{}", **more: Any
+    ) -> list[Fetched | Failure]:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
         routes = Direct(10, Addresses(("127.0.0.0/8",)))
         api = HandlerApi(settings, {"token": "t-1"}, self.permission)
+        item = QueueItem(0, 0, b"k-1", value, "r/k-1", 1)
         try:
-            route = await routes.take(b"k-1")
-            return await api.ask(QueueItem(0, 0, b"k-1", value, "r/k-1", 1), route)
+            return [await api.ask(item, await routes.take(b"k-1")) for _ in range(times)]
         finally:
             await routes.close()
 
@@ -157,6 +188,37 @@ async def test_a_fault_is_told_with_its_line(asked: Asked) -> None:
     assert found.reason is FailureReason.HANDLER_ERROR
     assert "KeyError: 'name'" in found.message
     assert f"{Path(__file__).name}:" in found.message
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("cancels", "CancelledError"),
+        ("leaves", "SystemExit: 3"),
+        ("waits_for_words", "ValueError: could not convert string to float: 'soon'"),
+    ],
+)
+async def test_whatever_a_handler_does_ends_its_own_item_alone(
+    asked: Asked, function: str, told: str
+) -> None:
+    found = await asked(function)
+    assert isinstance(found, Failure)
+    assert found.reason is FailureReason.HANDLER_ERROR
+    assert told in found.message
+
+
+async def test_a_process_that_stops_ends_its_handlers(asked: Asked) -> None:
+    running = asyncio.create_task(asked("slow"))
+    await asyncio.sleep(0.2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize("function", ["closes", "closes_by_hand"])
+async def test_a_client_that_one_item_closes_serves_the_next(asked: Asked, function: str) -> None:
+    for found in await asked.often(3, function):
+        assert isinstance(found, Fetched)
 
 
 async def test_an_item_without_end_is_given_up_at_its_bound(asked: Asked) -> None:
@@ -215,6 +277,9 @@ def test_a_module_that_fails_is_refused_at_start(
         (GiveUp("closed"), FailureReason.GIVEN_UP, None),
         (Retry("not yet", after=3), FailureReason.RETRIED, 3),
         (RateLimited("slower", after=4), FailureReason.HTTP_STATUS, 4),
+        (RateLimited("slower", after=float("inf")), FailureReason.HTTP_STATUS, 86_400),
+        (Retry("long ago", after=-3), FailureReason.RETRIED, 0),
+        (Retry("who knows", after=float("nan")), FailureReason.RETRIED, 0),
         (httpx.ConnectError("refused"), FailureReason.CONNECTION, None),
         (httpx.DecodingError("cut"), FailureReason.MALFORMED, None),
         (aiohttp.ServerDisconnectedError(), FailureReason.CONNECTION, None),
