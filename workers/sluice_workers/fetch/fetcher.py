@@ -9,8 +9,9 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +58,8 @@ LEAST_WAITING: Final = 2000
 """Items that wait for a slot at the least before no more are read: fast APIs need some ahead."""
 ANOTHER_WAY: Final = 0.2
 """Seconds until an item whose proxy failed is asked for by another."""
+LONG_REST: Final = 30.0
+"""Seconds of a rest that are worth telling."""
 INNOCENT: Final = frozenset({FailureReason.PROXY, FailureReason.NO_PERMIT})
 """Failures that are neither the API's nor the item's."""
 FETCH_BYTES: Final = 128 << 10
@@ -129,7 +132,8 @@ class Fetcher:
             )
         if settings.handler is None:
             raise ConfigurationError("fetcher.json: one of http and handler must be given")
-        return HandlerApi(settings.handler, read_secret(folder / "handler"), self._permission)
+        secrets = read_secret(folder / "handler")
+        return HandlerApi(settings.handler, secrets, self._permission, self._addresses)
 
     def _credentials(self, http: Http, folder: Path, redis: Redis) -> Credentials | None:
         if http.auth is None:
@@ -178,8 +182,8 @@ class Fetcher:
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
-            tasks.append(group.create_task(self._commits()))
-            tasks.append(group.create_task(self._keep_failed_set(connection)))
+            regular = (self._intake.commit, partial(self._failures.ensure, connection))
+            tasks += [group.create_task(self._again_and_again(work)) for work in regular]
             while not self._context.stopping.is_set():
                 try:
                     await self._intake.take()
@@ -280,6 +284,9 @@ class Fetcher:
     async def _rest(self) -> None:
         """Wait while the rate limit rests."""
         while rest := self._limiter.rest(time.monotonic()):
+            if rest > LONG_REST:
+                message = f"the API asked for a rest: nothing is sent for {rest:.0f} s"
+                self._troubles.say("ApiRests", message)
             await asyncio.sleep(min(rest, PAUSE))
 
     async def _permission(self) -> None:
@@ -348,20 +355,12 @@ class Fetcher:
         self._done.add(time.monotonic())
         self._intake.finish(work)
 
-    async def _commits(self) -> None:
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Commit, or build the failed set again whenever Redis has lost it."""
         while True:
             await asyncio.sleep(COMMIT_EVERY)
             try:
-                await self._intake.commit()
-            except DependencyError as error:
-                self._troubles.say(error.reason, str(error))
-
-    async def _keep_failed_set(self, connection: KafkaConnection) -> None:
-        """Build the failed set again whenever Redis has lost it."""
-        while True:
-            await asyncio.sleep(COMMIT_EVERY)
-            try:
-                await self._failures.ensure(connection)
+                await work()
             except DependencyError as error:
                 self._troubles.say(error.reason, str(error))
 

@@ -22,6 +22,7 @@ from sluice_api.errors import ConfigurationError
 from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
 from sluice_handler import Item as HandedItem
 from sluice_workers import kafka
+from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
 from sluice_workers.fetch.http.body import TooLargeError
 from sluice_workers.fetch.http.template import InvalidItemError, attributes
@@ -71,6 +72,7 @@ class HandlerApi:
         settings: source.Handler,
         secrets: Mapping[str, str],
         permission: Permission,
+        addresses: Addresses,
     ) -> None:
         """Import the coroutine. Raises ``ConfigurationError`` when that cannot be done."""
         self._handler = load(settings.function)
@@ -79,7 +81,7 @@ class HandlerApi:
         # What one item's answer sets is nothing to the next item.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = _Client(
-            transport=_Transport(permission), timeout=self._timeout, cookies=no_cookies
+            transport=_Transport(permission, addresses), timeout=self._timeout, cookies=no_cookies
         )
         self._context = Context(self._client, settings.parameters, secrets)
 
@@ -129,8 +131,9 @@ class _Client(httpx.AsyncClient):
 class _Transport(httpx.AsyncBaseTransport):
     """The job's connections, its rate limit, and the API's quota, for httpx."""
 
-    def __init__(self, permission: Permission) -> None:
+    def __init__(self, permission: Permission, addresses: Addresses) -> None:
         self._permission = permission
+        self._addresses = addresses
         self._tls = httpx.create_ssl_context()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -138,6 +141,8 @@ class _Transport(httpx.AsyncBaseTransport):
         attempt.requests += 1
         if attempt.requests > 1:
             await self._permission()
+        if attempt.route.proxy is not None:
+            self._addresses.check(request.url.host)
         request.headers.update(attempt.route.headers or {})
         transport = AiohttpTransport(verify=self._tls, client=attempt.route.session)
         response = await _sent(transport, request, attempt.route.tally)

@@ -17,14 +17,17 @@ from sluice_api.errors import ConfigurationError
 from sluice_api.source import Handler as Settings
 from sluice_handler import Context, GiveUp, Item, RateLimited, Retry
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.connection import open_session
 from sluice_workers.fetch.handler import HandlerApi, encoded, failure, load
 from sluice_workers.fetch.item import Item as QueueItem
 from sluice_workers.fetch.outcome import Failure, Fetched
-from sluice_workers.fetch.routes import Direct
+from sluice_workers.fetch.proxy import Proxy
+from sluice_workers.fetch.routes import Direct, Route
 from sluice_workers.wire import FailureReason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HERE = __name__
+LOCAL = Addresses(("127.0.0.0/8",))
 
 
 async def two_pages(item: Item, context: Context) -> list[dict[str, Any]]:
@@ -138,8 +141,8 @@ class Asked:
         self, times: int, name: str, value: bytes = b"{}", **more: Any
     ) -> list[Fetched | Failure]:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
-        routes = Direct(10, Addresses(("127.0.0.0/8",)))
-        api = HandlerApi(settings, {"token": "t-1"}, self.permission)
+        routes = Direct(10, LOCAL)
+        api = HandlerApi(settings, {"token": "t-1"}, self.permission, LOCAL)
         item = QueueItem(0, 0, b"k-1", value, "r/k-1", 1)
         try:
             return [await api.ask(item, await routes.take(b"k-1")) for _ in range(times)]
@@ -238,6 +241,17 @@ async def test_one_record_is_no_list_of_records(asked: Asked) -> None:
     found = await asked("one_record")
     assert isinstance(found, Failure)
     assert found.message == "the handler must return a list of records, found dict"
+
+
+async def test_no_proxy_is_asked_for_an_address_that_is_not_allowed(url: str) -> None:
+    settings = Settings(function=f"{HERE}:refused", parameters={"url": url})
+    api = HandlerApi(settings, {}, Asked(url).permission, Addresses())
+    proxy = Proxy("http", "127.0.0.1", 1)
+    async with open_session(1, Addresses(), proxy) as session:
+        route = Route("a proxy", session, proxy=proxy)
+        found = await api.ask(QueueItem(0, 0, b"k-1", b"{}", "r/k-1", 1), route)
+    assert isinstance(found, Failure)
+    assert found.reason is FailureReason.FORBIDDEN_ADDRESS
 
 
 async def test_nothing_listens(unused_tcp_port: int) -> None:
