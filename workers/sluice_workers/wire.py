@@ -110,8 +110,9 @@ def item_partition(item: str) -> int | None:
 
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
-    """The text of the first header of that name, or None."""
-    return next((value.decode() for key, value in headers if key == name), None)
+    """The text of the first header of that name, or None; what is no UTF-8 is shown as it is."""
+    found = (value.decode(errors="backslashreplace") for key, value in headers if key == name)
+    return next(found, None)
 
 
 def refuse_other_generation(topic: str, headers: Iterable[tuple[str, bytes]], wanted: int) -> None:

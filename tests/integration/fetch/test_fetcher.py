@@ -6,9 +6,11 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 
 from integration.fetch.world import (
     GENERATION,
@@ -19,8 +21,9 @@ from integration.fetch.world import (
     keys,
     numbers,
     parsed,
+    told,
 )
-from integration.processes import kill, write_folder
+from integration.processes import free_port, kill, pod, write_folder
 from sluice_api.http import Http
 from sluice_api.references import SecretReference
 from sluice_api.source import CircuitBreaker, Handler, RateLimit
@@ -283,3 +286,43 @@ async def test_a_topic_of_another_generation_is_refused(make_world: MakeWorld) -
         await asyncio.sleep(5)
     assert await world.committed() == 0
     assert await world.read(world.settings.records) == []
+
+
+@pytest.mark.parametrize("limit", [None, RateLimit(requests=1000)])
+async def test_a_rest_that_nobody_would_live_to_see_the_end_of_is_told(
+    make_world: MakeWorld, server: Server, limit: RateLimit | None
+) -> None:
+    async def answer(_key: str, _attempt: int) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "9" * 400})
+
+    server.answer = answer
+    world = await make_world(rate_limit=limit, processes=1)
+    await world.seed("1")
+    port = free_port()
+    async with pod("fetch", world.folder, port=port):
+        state = await told(port, "ApiRests")
+    assert "nothing is sent for 86" in state
+    assert '"restarts":0' in state
+
+
+async def test_what_others_write_into_headers_harms_no_item(
+    make_world: MakeWorld, server: Server
+) -> None:
+    async def answer(_key: str, _attempt: int) -> web.StreamResponse:
+        return web.Response(status=404)
+
+    server.answer = answer
+    world = await make_world(processes=1)
+    headers: list[Any] = [("trace", None), ("colour", b"\xff"), (wire.RUN, b"\xff"), ("empty", b"")]
+    producer = AIOKafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers)
+    async with producer:
+        await producer.send_and_wait(world.settings.items.name, b"{}", b"1", headers=headers)
+    async with fetcher(world):
+        await world.wait_committed(1, 20)
+    (dead,) = await world.read(world.settings.dead)
+    assert [each for each in dead.headers if not each[0].startswith(wire.OURS)] == [
+        ("trace", b""),
+        ("colour", b"\xff"),
+        ("empty", b""),
+    ]
+    assert await world.failed() == {"1"}

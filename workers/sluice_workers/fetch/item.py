@@ -40,7 +40,8 @@ class Item:
     @property
     def size(self) -> int:
         """Bytes that it holds in memory until it is done."""
-        return OVERHEAD + len(self.key) + len(self.value)
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return OVERHEAD + len(self.key) + len(self.value) + headers
 
 
 def read_item(
@@ -50,22 +51,22 @@ def read_item(
     offset: int,
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
+    headers: Iterable[tuple[str, bytes | None]],
 ) -> Item:
-    """Turn a message into an item.
+    """Turn a message into an item. A header may have no value; it is taken for an empty one.
 
     Raises ``DependencyError`` (``TopicRecreated``) when the message belongs to another generation
     of the topic: its offsets then mean something else than those that were committed.
     """
-    headers = tuple(headers)
-    _check_generation(topic, wire.header(headers, wire.GENERATION))
+    given = tuple((name, value or b"") for name, value in headers)
+    _check_generation(topic, wire.header(given, wire.GENERATION))
     return Item(
         partition=partition,
         offset=offset,
         key=key or b"",
         value=value or b"",
         id=wire.item_id(
-            run=wire.header(headers, wire.RUN),
+            run=wire.header(given, wire.RUN),
             key=_text(key or b""),
             generation=topic.generation,
             partition=partition,
@@ -73,7 +74,7 @@ def read_item(
         ),
         version=wire.record_version(topic.generation, offset),
         flaw=_flaw(key),
-        headers=tuple(each for each in headers if not each[0].startswith(wire.OURS)),
+        headers=tuple(each for each in given if not each[0].startswith(wire.OURS)),
     )
 
 

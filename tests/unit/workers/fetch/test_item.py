@@ -10,7 +10,7 @@ from sluice_workers.settings import Topic
 TOPIC = Topic(name="ns.users.items", generation=7)
 
 
-def read(key: bytes | None, *headers: tuple[str, bytes]) -> Item:
+def read(key: bytes | None, *headers: tuple[str, bytes | None]) -> Item:
     return read_item(TOPIC, partition=2, offset=40, key=key, value=None, headers=headers)
 
 
@@ -38,3 +38,11 @@ def test_a_key_that_is_no_text_is_a_flaw_and_is_kept(key: bytes | None) -> None:
     assert item.flaw
     assert item.key == (key or b"")
     item.text_key.encode()
+
+
+def test_headers_of_others_are_kept_and_counted_whatever_they_hold() -> None:
+    plain = read(b"4711")
+    item = read(b"4711", ("trace", None), ("colour", b"\xff" * 1000), (wire.RUN, b"\xff"))
+    assert item.headers == (("trace", b""), ("colour", b"\xff" * 1000))
+    assert item.size >= plain.size + 1000
+    assert item.id == "\\xff/4711"
