@@ -184,6 +184,8 @@ def read_text(path: Path) -> str:
         return path.read_text()
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: must be UTF-8 text: {error.reason}") from None
 
 
 def read_secret(path: Path) -> dict[str, str]:

@@ -133,16 +133,25 @@ class _SocksConnector(ProxyConnector):
 
 
 class _ProxyConnector(aiohttp.TCPConnector):
-    """Connections through HTTP proxies: what is wrong with a proxy's certificate is the proxy's."""
+    """Connections through HTTP proxies: what is wrong with a proxy's name or TLS is the proxy's."""
 
     async def _create_direct_connection(self, *args: Any, **options: Any) -> Any:
         try:
             return await super()._create_direct_connection(*args, **options)
-        except aiohttp.ClientConnectorCertificateError as error:
+        except (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError) as error:
             kind = options.get("client_error")
             if kind is not aiohttp.ClientProxyConnectionError:
                 raise
             raise kind(error._conn_key, error) from error  # noqa: SLF001
+
+
+class _Account(aiohttp.BasicAuth):
+    """A proxy's credentials, which clients show where they tell of connections."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
 
 
 def open_session(
@@ -156,7 +165,7 @@ def open_session(
     if proxy is not None and proxy.scheme != "socks5":
         through = URL.build(scheme=proxy.scheme, host=proxy.host, port=proxy.port)
         if proxy.username is not None:
-            auth = aiohttp.BasicAuth(proxy.username, proxy.password)
+            auth = _Account(proxy.username, proxy.password, "utf-8")
     return aiohttp.ClientSession(
         connector=_connector(limit, addresses, proxy, tally),
         proxy=through,

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from yarl import URL
+
 SCHEMES: Final = {"http": 80, "https": 443, "socks5": 1080}
 """The schemes that are known, and their default ports."""
 MOST: Final = 1000
 """Proxies that a list holds at the most."""
+MOST_BYTES: Final = 255
+"""Bytes of a name or a password: SOCKS5 carries no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,29 @@ def _parse(line: str) -> Proxy:
         raise ValueError("names no host")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("must end after host and port; encode / ? # in passwords as %2F %3F %23")
-    username = unquote(parts.username) if parts.username is not None else None
-    password = unquote(parts.password or "")
-    return Proxy(scheme, host, port or SCHEMES[scheme], username, password)
+    _check_host(host)
+    username = _decoded(parts.username) if parts.username is not None else None
+    if username is not None and ":" in username and scheme != "socks5":
+        raise ValueError(
+            "has a name with a colon, which HTTP proxies cannot tell from the password"
+        )
+    return Proxy(scheme, host, port or SCHEMES[scheme], username, _decoded(parts.password or ""))
+
+
+def _check_host(host: str) -> None:
+    """Raise ``ValueError`` for a host that clients could not even look up."""
+    try:
+        host.encode("idna")
+        URL.build(scheme="http", host=host)
+    except ValueError:
+        raise ValueError("has a host or a port that cannot be read") from None
+
+
+def _decoded(text: str) -> str:
+    try:
+        found = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("has a name or a password that is no UTF-8 once decoded") from None
+    if len(found.encode()) > MOST_BYTES:
+        raise ValueError(f"has a name or a password of more than {MOST_BYTES} bytes")
+    return found

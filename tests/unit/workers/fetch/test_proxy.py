@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.connection import open_session
 from sluice_workers.fetch.proxy import MOST, Proxy, parse_list
 
 
@@ -30,6 +32,12 @@ def test_a_line_is_a_proxy(line: str, proxy: Proxy) -> None:
         ("http://u:secret@", "names no host"),
         ("http://u:sec/ret@h:1", "has a host or a port that cannot be read"),
         ("http://h:1/path", "must end after host and port"),
+        ("http://a b:1", "has a host or a port that cannot be read"),
+        ("http://ret..h:1", "has a host or a port that cannot be read"),
+        (f"socks5://{'ret' * 22}:1", "has a host or a port that cannot be read"),
+        ("http://u%3Aret:w@h:1", "has a name with a colon"),
+        ("http://u:ret%FF@h:1", "has a name or a password that is no UTF-8"),
+        (f"socks5://u:{'ret' * 100}@h:1", "has a name or a password of more than 255 bytes"),
     ],
 )
 def test_a_fault_is_told_by_its_line_without_what_the_line_holds(line: str, fault: str) -> None:
@@ -52,11 +60,13 @@ def test_there_is_a_bound() -> None:
     assert found.faults == (f"line {MOST + 1} is one too many: {MOST} proxies are allowed",)
 
 
-@given(st.text())
-def test_no_text_breaks_it(text: str) -> None:
+@pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
+@given(st.text() | st.from_regex(r"(http|socks5)://[^/?#]{1,12}(:[0-9]{1,6})?", fullmatch=True))
+async def test_no_text_breaks_it_and_each_proxy_can_be_used(text: str) -> None:
     for proxy in parse_list(text).proxies:
         assert proxy.host
         assert 0 < proxy.port < 65536
+        await open_session(1, Addresses(), proxy).close()
 
 
 @given(st.text(min_size=1), st.text(min_size=4))
