@@ -183,7 +183,7 @@ class Exchange:
             return None
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
             return None
-        return _refusal(response, meaning, redirects=self._most_redirects)
+        return _refusal(response, meaning, sending.grant, redirects=self._most_redirects)
 
     def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:
         """Return the URL and the headers that are sent."""
@@ -256,7 +256,9 @@ def _answer(
     )
 
 
-def _refusal(response: aiohttp.ClientResponse, meaning: Meaning, *, redirects: int) -> Failure:
+def _refusal(
+    response: aiohttp.ClientResponse, meaning: Meaning, grant: Grant | None, *, redirects: int
+) -> Failure:
     now = datetime.now(UTC)
     message = f"the API answered {response.status} {response.reason or ''}".strip()
     if response.status in REDIRECTS and not redirects:
@@ -265,13 +267,15 @@ def _refusal(response: aiohttp.ClientResponse, meaning: Meaning, *, redirects: i
         message += ": it refuses the credentials"
     by_status = FailureReason.HTTP_STATUS
     reason = _MEANT.get(meaning.action, by_status) if meaning.action else by_status
+    hidden = grant.hidden if grant is not None else str
+    headers = {name: hidden(value) for name, value in response.headers.items()}
     return Failure(
         reason,
         f"{message}, {meaning.why}" if meaning.why else message,
         response.status,
         parse_retry_after(response.headers.get("retry-after"), now),
         exhausted_for(response.headers, now.timestamp()),
-        kept_headers(response.headers),
+        kept_headers(headers),
     )
 
 

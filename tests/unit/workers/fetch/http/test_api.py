@@ -320,6 +320,18 @@ async def test_a_key_in_the_query_is_told_nobody(api: Asked) -> None:
     assert failure.message.endswith("by responses[0]: *** is no key: ?key=***")
 
 
+async def test_a_key_that_the_answer_repeats_in_its_headers_is_told_nobody(api: Asked) -> None:
+    secret = "k&1" * 100
+    (api.folder / "key").write_text(secret)
+    link = "</k-1?key=k%261" + "k%261" * 99 + '&page=2>; rel="next"'
+    told = {"Link": link, "X-Asked-By": "x" * 200 + secret}
+    api.answers["/k-1"] = web.Response(status=404, headers=told)
+    api.job(auth={"query": {"name": "key", "secretRef": {"name": "s"}}})
+    headers = dict((await api.failure()).headers)
+    assert headers["link"] == '</k-1?key=***&page=2>; rel="next"'
+    assert headers["x-asked-by"] == "x" * 200 + "***", "hidden before it is cut"
+
+
 async def test_a_secret_that_was_changed_is_read_when_the_api_refuses(api: Asked) -> None:
     async def answer(request: web.Request) -> web.Response:
         good = request.headers["authorization"] == "Bearer new"
