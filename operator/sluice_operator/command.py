@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 
 import aiohttp
 import click
@@ -24,17 +23,13 @@ from sluice_operator.observe import Observer
 from sluice_operator.queue import WorkQueue
 from sluice_operator.reconcile import Reconciler
 from sluice_operator.settings import OperatorSettings
+from sluice_workers.runtime.logs import configure_logging
 
 
 @click.command()
 def command() -> None:
     """Run the operator, configured by SLUICE_… variables."""
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    configure_logging("operator")
     # While the broker is away its client says so many times a second; the conditions say it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:

@@ -209,7 +209,8 @@ class Kubernetes:
         try:
             await self.create(body)
         except (NamespaceGoneError, ApiException, DynamicApiError) as error:
-            _LOG.info("%s/%s: no event: %s", metadata["namespace"], metadata["name"], error)
+            job = f"{metadata['namespace']}/{metadata['name']}"
+            _LOG.info("no event: %s", error, extra={"job": job})
 
 
 def _said(error: Any) -> str:

@@ -46,7 +46,7 @@ class WorkQueue:
                 delay = await self._reconcile(job)
                 retry = FIRST_RETRY
             except Exception:  # noqa: BLE001  whatever it was, the next look may succeed
-                _LOG.exception("%s: the look failed, the next in %.0f s", job, retry)
+                _LOG.exception("the look failed, next in %.0f s", retry, extra={"job": str(job)})
                 await asyncio.sleep(retry)
                 delay, retry = 0, min(2 * retry, LAST_RETRY)
             if delay is None and not woken.is_set():

@@ -134,7 +134,8 @@ class _Pass:
         if changed := retention.moved(before, after):
             await self._broker.delete_records(topic, changed)
             deleted = sum(after) - sum(before)
-            _LOG.info("%s: %d old messages deleted from %s", self._job.name, deleted, topic)
+            job = str(self._job.name)
+            _LOG.info("%d old messages deleted from %s", deleted, topic, extra={"job": job})
 
     async def _refused(self, generation: int, ends: tuple[int, ...]) -> retention.Bounds:
         """Return the first items that a redrive needs; nothing is known without the failed set."""

@@ -1,5 +1,7 @@
 """A run from `kubectl apply` to rows, undisturbed."""
 
+import json
+
 from e2e.ingestion import Ingestion, Start
 from sample_api.behaviour import fault
 from sluice_dev.cities import doomed, some_cities
@@ -94,3 +96,13 @@ def test_items_may_come_from_a_topic_that_others_fill(start: Start, where: Targe
     job.judge()
     job.delete()
     evidence.drop(topic)
+
+
+def test_operator_and_workers_log_an_object_a_line(start: Start, where: Target) -> None:
+    job = start(200)
+    job.wait_complete()
+    pods = where.kubectl("logs", f"--selector=sluice.dev/job={job.name}", job.in_jobs, "--tail=-1")
+    operator = where.kubectl("logs", "deployment/sluice-operator", f"--namespace={where.system}")
+    for line in pods.splitlines():
+        assert json.loads(line)["job"] == str(job.job)
+    assert {json.loads(line)["process"] for line in operator.splitlines()} <= {"operator"}

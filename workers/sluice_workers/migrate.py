@@ -11,6 +11,7 @@ from sluice_api.errors import DependencyError
 from sluice_migrations import environment, target
 from sluice_migrations.database import within
 from sluice_workers.runtime import explained_exit
+from sluice_workers.runtime.logs import configure_logging
 from sluice_workers.settings import DEFAULT_FOLDER, MigrateSettings
 from sluice_workers.write.database import sink_uri
 
@@ -26,6 +27,7 @@ PATIENCE = 60.0
 def command(folder: Path, revisions: Path) -> None:
     """Bring the sink's schema to its newest revision, and prepare the target table."""
     with explained_exit():
+        configure_logging("migrate", job=MigrateSettings.read(folder, "migrate").job)
         asyncio.run(migrate(folder, revisions))
 
 

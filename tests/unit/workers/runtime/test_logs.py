@@ -5,6 +5,9 @@ import logging
 import sys
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sluice_api.names import JobName
 from sluice_workers.runtime.logs import JsonLines
 
@@ -35,6 +38,29 @@ def test_a_line_about_an_item_tells_which() -> None:
     found = line("given up", (), None, extra={"key": "7", "item": "run/7", "password": "x"})
     assert (found["key"], found["item"]) == ("7", "run/7")
     assert "password" not in found
+
+
+def test_an_entry_of_the_operator_tells_its_job_and_what_kopf_tells_of() -> None:
+    found = line("seen", (), None, extra={"job": "team/orders"})
+    assert found["job"] == "team/orders"
+    pod = {"kind": "Job", "namespace": "team", "name": "users-seed", "uid": "1", "apiVersion": "v1"}
+    assert line("seen", (), None, extra={"k8s_ref": pod})["object"] == "Job team/users-seed"
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="\"'"), min_size=1),
+    st.booleans(),
+)
+def test_no_password_of_a_uri_is_in_a_line(password: str, raised: bool) -> None:
+    secret = f"x{password}x@y"
+    text = f"cannot reach postgresql://user:{secret}@db:5432/warehouse: refused"
+    try:
+        raise ValueError(text)
+    except ValueError:
+        found = line("%s", ("it failed" if raised else text,), sys.exc_info() if raised else None)
+    told = found["exception" if raised else "message"]
+    assert told.endswith("cannot reach postgresql://…@db:5432/warehouse: refused")
+    assert secret not in told
 
 
 def test_an_exception_is_part_of_its_line() -> None:
