@@ -176,7 +176,7 @@ class Reconciler:
             if uri := await sink.uri(self._kubernetes, job):
                 await sink.record_run(uri, job, after, failed)
         except Exception as error:  # noqa: BLE001  history must not stop a job
-            _LOG.info("%s: sluice.runs was not written: %s", job.name, error)
+            _LOG.info("sluice.runs was not written: %s", error, extra={"job": str(job.name)})
 
     async def _apply(
         self, job: Job, seen: Observation, found: plan.Plan, memory: Memory
@@ -236,7 +236,7 @@ class Reconciler:
     async def _invalid(self, name: JobName, raw: Object, error: ValidationError) -> float:
         """Tell that a job cannot be read; the API server should have refused it."""
         message = f"the spec cannot be read: {describe(error)}: correct it and apply it again"
-        _LOG.error("%s: %s", name, message)
+        _LOG.error("%s", message, extra={"job": str(name)})
         if raw["metadata"].get("deletionTimestamp"):
             await self._kubernetes.patch_finalizers(name, _without_ours(raw))
         condition = {
@@ -262,11 +262,12 @@ class Reconciler:
         kafka, redis_url = await self._observer.connections(job)
         broker = self._observer.broker(kafka) if kafka else None
         failures = await finalize.clean_up(self._kubernetes, job, broker, redis_url)
-        if failures and not late:
+        if not (late or all(failure.final for failure in failures)):
             return ACTIVE
         for failure in failures:
-            await self._kubernetes.event(raw, "CleanupIncomplete", failure, warning=True)
+            await self._kubernetes.event(raw, "CleanupIncomplete", failure.message, warning=True)
         await self._kubernetes.patch_finalizers(job.name, _without_ours(raw))
+        self._trimming.forget(job.name)
         self._metrics.forget(job.name)
         return None
 

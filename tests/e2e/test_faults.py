@@ -1,5 +1,7 @@
 """A run whose parts are killed in the middle ends as if nothing had been."""
 
+import json
+
 import pytest
 
 from e2e.ingestion import Start, force_delete
@@ -99,6 +101,25 @@ def test_a_job_is_deleted_in_the_middle(start: Start, policy: str) -> None:
     assert job.offset_rows() == 0
     assert len(job.rows()) >= MIDDLE
     job.wait("end of what it had made", lambda: job.objects() == set(), 60)
+
+
+def test_a_secret_that_goes_first_leaves_rows_and_an_event_that_names_them(
+    start: Start, where: Target
+) -> None:
+    namespace = f"--namespace={where.jobs}"
+    found = where.kubectl.json("get", "secret", "warehouse", namespace)
+    secret = {**found, "metadata": {"name": "soon-gone"}}
+    where.kubectl.apply(json.dumps(secret), namespace)
+    job = start(100, sink={"postgres": {"secretRef": {"name": "soon-gone"}}})
+    job.wait_complete()
+    uid = where.kubectl.json("get", "ingestionjob", job.name, namespace)["metadata"]["uid"]
+    where.kubectl("delete", "secret", "soon-gone", namespace)
+    job.delete()
+    assert job.offset_rows() > 0
+    events = where.kubectl("get", "events", namespace, "--field-selector=reason=CleanupIncomplete")
+    assert f"rows of job_uid {uid} in sluice.offsets and sluice.record_ids" in events
+    assert f"Secret {where.jobs}/soon-gone, named by spec.sink.postgres.secretRef," in events
+    job.evidence.query(f"delete from sluice.offsets where job_uid = '{uid}'")
 
 
 def test_what_somebody_deletes_is_made_again(start: Start, where: Target) -> None:
