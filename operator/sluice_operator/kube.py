@@ -209,8 +209,8 @@ class Kubernetes:
         try:
             await self.create(body)
         except (NamespaceGoneError, ApiException, DynamicApiError) as error:
-            job = f"{metadata['namespace']}/{metadata['name']}"
-            _LOG.info("no event: %s", error, extra={"job": job})
+            about = f"{metadata['namespace']}/{metadata['name']}"
+            _LOG.info("no event: %s", error, extra={"job": about})
 
 
 def _said(error: Any) -> str:
