@@ -15,3 +15,9 @@ def test_a_command_whose_package_is_not_there_is_not_offered(
     assert shown.exit_code == 0
     assert "cluster" not in shown.output
     assert "No such command" in CliRunner().invoke(main.main, ["cluster"]).output
+
+
+def test_redrive_takes_reasons_as_the_status_and_the_dead_topic_write_them() -> None:
+    refused = CliRunner().invoke(main.main, ["redrive", "users", "--reason", "nope"])
+    assert refused.exit_code == 2
+    assert "'nope' is not one of 'HttpStatus', 'Timeout'" in refused.output
