@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from sluice_api import names
 from sluice_api.errors import ConfigurationError, SluiceError
 from sluice_api.references import SecretReference
 from sluice_api.spec import DeletionPolicy
-from sluice_operator import sink
+from sluice_operator import redis_client, sink
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes
 from sluice_operator.observed import VERBS, Job, Object
@@ -73,7 +71,7 @@ def out_of_patience(raw: Object) -> bool:
 async def _attempt(job: Job, what: str, removal: Awaitable[None]) -> Failure | None:
     try:
         await removal
-    except (SluiceError, RedisError, OSError, asyncpg.PostgresError, TimeoutError) as error:
+    except (SluiceError, OSError, asyncpg.PostgresError, TimeoutError) as error:
         message = f"{what} could not be removed: {error}"
         _LOG.warning("%s", message, extra={"job": str(job.name)})
         return Failure(message, isinstance(error, ConfigurationError))
@@ -92,13 +90,10 @@ async def _broker(job: Job, broker: Broker | None) -> None:
 async def _redis(job: Job, url: str | None) -> None:
     if url is None:
         raise _unreachable(job, job.spec.connections.redis, "spec.connections.redis")
-    client = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
-    try:
+    async with redis_client.connected(url) as client:
         keys = [key async for key in client.scan_iter(match=job.name.redis_key("*"), count=1000)]
         if keys:
             await client.delete(*keys)
-    finally:
-        await client.aclose()
 
 
 async def _rows(kubernetes: Kubernetes, job: Job) -> None:

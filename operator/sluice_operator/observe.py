@@ -8,11 +8,12 @@ from typing import Final
 import aiohttp
 from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from sluice_api import names
 from sluice_api.errors import ConfigurationError, DependencyError
+from sluice_api.names import JobName
 from sluice_api.quantity import Quantity
+from sluice_operator import redis_client
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes, decoded
 from sluice_operator.observed import (
@@ -37,8 +38,6 @@ from sluice_workers.settings import PORT, KafkaConnection
 from sluice_workers.state import PodState, Trouble
 
 STATE_TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
-REDIS_TIMEOUT: Final = 3.0
-"""Seconds that Redis has for one answer."""
 
 
 class Observer:
@@ -51,10 +50,21 @@ class Observer:
         self._settings = settings
         self._http = http
         self._brokers: dict[KafkaConnection, Broker] = {}
+        self._used: dict[JobName, KafkaConnection] = {}
 
     def broker(self, connection: KafkaConnection) -> Broker:
         """Return the clients of a broker."""
         return self._brokers.setdefault(connection, Broker(connection))
+
+    async def forget(self, job: JobName, now: KafkaConnection | None = None) -> None:
+        """Close the clients that a job used, if it uses others ``now`` and nobody else does."""
+        before = self._used.pop(job, None)
+        if now is not None:
+            self._used[job] = now
+        if before is None or before in self._used.values():
+            return
+        if (broker := self._brokers.pop(before, None)) is not None:
+            await broker.close()
 
     async def close(self) -> None:
         """Close every client."""
@@ -77,6 +87,7 @@ class Observer:
         maps = await self._settings_objects(job)
         partitions, offsets = None, dict[Role, TopicOffsets]()
         if kafka is not None:
+            await self.forget(job.name, kafka)
             try:
                 partitions, offsets = await self._offsets(job, self.broker(kafka))
             except DependencyError as error:
@@ -126,10 +137,17 @@ class Observer:
     async def _connections(
         self, job: Job
     ) -> tuple[KafkaConnection | None, str | None, list[Trouble]]:
-        kafka: KafkaConnection | None = self._settings.kafka
-        redis_url: str | None = self._settings.redis_url
+        kafka: KafkaConnection | None = None
+        redis_url: str | None = None
         troubles = []
         given = job.spec.connections
+        if given.kafka is None or given.redis is None:
+            try:
+                own = self._settings.connections()
+                kafka, redis_url = own.kafka, own.redis_url
+            except ConfigurationError as error:
+                message = f"the operator's own connections: {error}"
+                troubles.append(Trouble(reason="InvalidConnections", message=message))
         if given.kafka is not None:
             kafka = None
             try:
@@ -175,18 +193,13 @@ class Observer:
         dead = job.status.topics.dead
         if dead is None:
             return None, []
-        client = Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-        )
         try:
-            return await _count(client, failed_set.redis_key(job.name, dead.generation)), []
-        except (RedisError, OSError, ValueError) as error:
-            message = (
-                f"Redis does not answer: {error}: check spec.connections.redis or the operator's"
-            )
-            return None, [Trouble(reason="RedisUnreachable", message=message)]
-        finally:
-            await client.aclose()
+            async with redis_client.connected(url) as client:
+                return await _count(client, failed_set.redis_key(job.name, dead.generation)), []
+        except (ConfigurationError, DependencyError) as error:
+            reason = error.reason if isinstance(error, DependencyError) else "InvalidSecret"
+            message = f"{error}: check spec.connections.redis or the operator's"
+            return None, [Trouble(reason=reason, message=message)]
 
     async def _workers(
         self, deployments: Sequence[Object], pods: Sequence[Object], component: str
@@ -258,6 +271,7 @@ def _task(tasks: Sequence[Object], pods: Sequence[Object], component: str) -> Ta
         progress=progress,
         run=annotations.get(RUN),
         digest=annotations.get(DIGEST),
+        at_work=any(pod.get("status", {}).get("phase") == "Running" for pod in mine),
         message=_last_words(mine) if ended else "",
         ended_at=datetime.fromisoformat(at) if at else None,
         troubles=tuple(trouble for pod in mine for trouble in pod_troubles(pod))

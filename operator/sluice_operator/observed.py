@@ -63,6 +63,8 @@ class Task:
     """The run it was made for."""
     digest: str | None = None
     """The digest of the settings it was made with."""
+    at_work: bool = False
+    """Whether a pod of it runs."""
     message: str = ""
     """What its pod last said."""
     ended_at: datetime | None = None

@@ -9,8 +9,8 @@ from sluice_api import names
 from sluice_operator import redrive, resources, sizing
 from sluice_operator.autoscaler import Decision
 from sluice_operator.observed import Job, Object, Observation, Progress, Role, Task
-from sluice_operator.worker_settings import Wanted
-from sluice_workers.settings import Topic
+from sluice_operator.worker_settings import Wanted, mark
+from sluice_workers.settings import KafkaConnection, Topic
 from sluice_workers.state import Trouble
 
 RETRY_AFTER: Final = timedelta(seconds=10)
@@ -29,7 +29,12 @@ class Plan:
     troubles: tuple[Trouble, ...] = field(default=())
 
 
-def wanted(job: Job, image: str, allowed_addresses: tuple[str, ...] = ()) -> Wanted | None:
+def wanted(
+    job: Job,
+    image: str,
+    allowed_addresses: tuple[str, ...] = (),
+    kafka: KafkaConnection | None = None,
+) -> Wanted | None:
     """Return what pods are rendered from, once every topic has a generation."""
     topics, run = job.status.topics, job.status.run
     if topics.items is None or topics.records is None or topics.dead is None or run is None:
@@ -44,6 +49,7 @@ def wanted(job: Job, image: str, allowed_addresses: tuple[str, ...] = ()) -> Wan
         kafka_secret=given.kafka.name if given.kafka else own,
         redis_secret=given.redis.name if given.redis else own,
         allowed_addresses=allowed_addresses,
+        kafka_mark="" if kafka is None else mark(kafka),
     )
 
 

@@ -68,9 +68,7 @@ class Reconciler:
         """Look at a job once; return the seconds until the next look, None when it is gone."""
         raw = await self._kubernetes.get(names.KIND, name.namespace, name.name)
         if raw is None:
-            self._memory.pop(name, None)
-            self._trimming.forget(name)
-            self._metrics.forget(name)
+            await self._forget(name)
             return None
         try:
             job = _parsed(raw)
@@ -90,7 +88,8 @@ class Reconciler:
         job = await self._redrive(job, seen)
         job, finished = await self._run(job, seen)
         memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
-        want = plan.wanted(job, self._settings.worker_image, self._settings.allowed_addresses)
+        settings = self._settings
+        want = plan.wanted(job, settings.worker_image, settings.allowed_addresses, seen.kafka)
         if want is not None and seen.partitions is not None:
             found = plan.plan(job, seen, want, memory.decisions)
             memory, refused = await self._apply(job, seen, found, memory)
@@ -267,9 +266,14 @@ class Reconciler:
         for failure in failures:
             await self._kubernetes.event(raw, "CleanupIncomplete", failure.message, warning=True)
         await self._kubernetes.patch_finalizers(job.name, _without_ours(raw))
-        self._trimming.forget(job.name)
-        self._metrics.forget(job.name)
+        await self._forget(job.name)
         return None
+
+    async def _forget(self, name: JobName) -> None:
+        self._memory.pop(name, None)
+        self._trimming.forget(name)
+        self._metrics.forget(name)
+        await self._observer.forget(name)
 
 
 def _parsed(raw: Object) -> Job:

@@ -26,7 +26,7 @@ POLL = 1.0
 @click.option("-n", "--namespace", help="The job's namespace; the kubeconfig's unless given.")
 @click.option("--context", help="The kubeconfig's context; its current one unless given.")
 @click.option(
-    "--reason", "reasons", multiple=True, type=click.Choice([reason.value for reason in FailureReason]),
+    "--reason", "reasons", multiple=True, type=click.Choice([each.value for each in FailureReason]),
     help="Only what was given up for this reason; may be repeated.",
 )  # fmt: skip
 @click.option("--key", "keys", multiple=True, help="Only this item key; may be repeated.")

@@ -127,6 +127,8 @@ def _task(kind: str, task: Task, done: str) -> Verdict:
             return Verdict(ConditionType(kind), True, "Succeeded", done)
         case Progress.FAILED:
             return Verdict(ConditionType(kind), False, "Failed", task.message)
+        case Progress.RUNNING if not task.at_work:
+            return Verdict(ConditionType(kind), False, "Starting", "its pod does not run yet")
         case Progress.RUNNING:
             return Verdict(ConditionType(kind), False, "Running", "its pod is at work")
         case Progress.ABSENT:

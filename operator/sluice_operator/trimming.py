@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from redis.asyncio import Redis
-
-from sluice_api.errors import DependencyError
+from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.names import JobName
 from sluice_api.sink import RecordIds
-from sluice_operator import retention, sink
+from sluice_operator import redis_client, retention, sink
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes
-from sluice_operator.observe import REDIS_TIMEOUT, Observer
+from sluice_operator.observe import Observer
 from sluice_operator.observed import Job, Observation, TopicOffsets
 from sluice_workers.failed_set import FailedSet
 from sluice_workers.state import Trouble
@@ -60,9 +58,9 @@ class Trimming:
         pruned = last.pruned if last is not None else ()
         try:
             pruned = await pass_.run(pruned)
-        except DependencyError as error:
-            message = f"topics are not trimmed: {error}"
-            troubles = (Trouble(reason=error.reason, message=message),)
+        except (ConfigurationError, DependencyError) as error:
+            reason = error.reason if isinstance(error, DependencyError) else "InvalidSecret"
+            troubles = (Trouble(reason=reason, message=f"topics are not trimmed: {error}"),)
         self._last[job.name] = _Last(time.monotonic(), troubles, pruned)
         return troubles
 
@@ -143,13 +141,8 @@ class _Pass:
         dead, url = self._job.status.topics.dead, self._seen.redis_url
         if dead is None or url is None:
             return unknown
-        client = Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-        )
-        try:
+        async with redis_client.connected(url) as client:
             ranks = await FailedSet(client, self._job.name, dead.generation).ranks()
-        finally:
-            await client.aclose()
         return unknown if ranks is None else retention.refused_items(ranks, generation, ends)
 
 

@@ -130,7 +130,7 @@ async def world(
     asked = spec(topics={"partitions": 1, "retention": "1h"})
     found = Job(job, "uid-1", 1, asked, IngestionJobStatus(topics=topics))
     settings = OperatorSettings.model_validate(
-        {"SLUICE_WORKER_IMAGE": "x", "SLUICE_REDIS_URL": redis_url, "kafka": kafka}
+        {"SLUICE_WORKER_IMAGE": "x", "given": {"SLUICE_REDIS_URL": redis_url, "kafka": kafka}}
     )
     seen = Observation(
         now=datetime.now(UTC), kafka=kafka, redis_url=redis_url, partitions={job.topic("items"): 1}

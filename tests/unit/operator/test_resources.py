@@ -265,3 +265,17 @@ def test_the_keys_of_a_bucket_are_references_like_others() -> None:
     assert "spec.source.archive.s3.secretRef" in {
         each.field for each in references(ready(source=replay()).spec)
     }
+
+
+def test_another_broker_connection_rolls_those_that_read_it() -> None:
+    def digests(password: str) -> list[str]:
+        kafka = KafkaConnection(bootstrap_servers="kafka:9092", password=password)
+        found = plan.wanted(ready(), "image:1", (), kafka)
+        assert found is not None
+        return [
+            worker_settings.digest(ready(), found, role)
+            for role in ("migrate", "seed", "fetcher", "writer")
+        ]
+
+    pairs = zip(digests("one"), digests("other"), strict=True)
+    assert [before == after for before, after in pairs] == [True, False, False, False]

@@ -73,7 +73,8 @@ def test_trouble_is_told_with_its_reason() -> None:
 
 
 def test_the_first_missing_step_gives_the_reason() -> None:
-    found = status(job(), seen(migrate=Task(Progress.RUNNING)), decided(run=RUN))
+    migrating = Task(Progress.RUNNING, at_work=True)
+    found = status(job(), seen(migrate=migrating), decided(run=RUN))
     assert found.phase is Phase.PENDING
     assert reason(found, ConditionType.READY) == ("False", "MigrationsReadyRunning")
     failed = Task(Progress.FAILED, message="table public.users does not fit")
@@ -124,3 +125,11 @@ def test_trouble_and_its_end_are_told() -> None:
     assert told(job(first), degraded) == [("BrokerUnreachable", True)]
     healed = status(job(degraded), seen(), decided())
     assert told(job(degraded), healed) == [("Recovered", False)]
+
+
+def test_a_pod_is_at_work_only_once_it_runs() -> None:
+    found = status(job(), seen(migrate=Task(Progress.RUNNING)), decided())
+    assert reason(found, ConditionType.MIGRATIONS_READY) == ("False", "Starting")
+    at_work = Task(Progress.RUNNING, at_work=True)
+    found = status(job(), seen(migrate=at_work), decided())
+    assert reason(found, ConditionType.MIGRATIONS_READY) == ("False", "Running")
