@@ -95,9 +95,12 @@ class LeasedRoutes:
         if bounds.proxies is None:
             self._routes.append(self._route("direct", None))
         self._task = asyncio.create_task(self._keep())
+        self._task.add_done_callback(self._ended)
 
     async def take(self, key: bytes) -> Route:
-        """Wait for a way with a permit."""
+        """Wait for a way with a permit. Raises what nobody foresaw in keeping them."""
+        if self._task.done():
+            self._task.result()
         waiter = _Waiter(asyncio.get_running_loop().create_future(), key)
         self._waiters[waiter] = None
         self._serve()
@@ -189,6 +192,14 @@ class LeasedRoutes:
                 async with asyncio.timeout(RENEW - HUNGRY):
                     await self._hungry.wait()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Tell those that wait, and with them the process, of what nobody foresaw."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        for waiter in self._waiters:
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+
     async def _renew(self) -> None:
         waiting = self._waiting()
         routes = [*self._routes, *self._leaving]
@@ -206,9 +217,7 @@ class LeasedRoutes:
             self._total = granted[-1]
         for route, allowed in zip(routes, granted, strict=False):
             route.allowed, route.peak = allowed, route.in_use
-            if route.breaker is not None:
-                metrics.PROXY_CONNECTIONS.labels(route.name).set(route.open)
-                metrics.PROXY_RESTING.labels(route.name).set(route.resting)
+            _measure(route, route.open, resting=route.resting)
 
     def _wanted(self, route: Route, waiting: int) -> int:
         return min(self._bounds.each, max(route.peak, route.open, route.in_use + waiting))
@@ -236,11 +245,12 @@ class LeasedRoutes:
         for route in [route for route in self._leaving if not route.in_use]:
             self._leaving.remove(route)
             await route.session.close()
+            _measure(route, 0, resting=False)
 
     def _follow(self, proxies: Sequence[Proxy]) -> None:
         names = {proxy.name for proxy in proxies}
-        self._leaving += [route for route in self._routes if route.name not in names]
-        known = {route.name: route for route in self._routes}
+        known = {route.name: route for route in (*self._leaving, *self._routes)}
+        self._leaving = [route for name, route in known.items() if name not in names]
         self._routes = [
             known.get(proxy.name) or self._route(proxy.name, proxy) for proxy in proxies
         ]
@@ -270,3 +280,9 @@ class LeasedRoutes:
             route.allowed = 0
             before, route.session = route.session, self._open(route.proxy, route.tally)
             await before.close()
+
+
+def _measure(route: Route, connections: int, *, resting: bool) -> None:
+    if route.breaker is not None:
+        metrics.PROXY_CONNECTIONS.labels(route.name).set(connections)
+        metrics.PROXY_RESTING.labels(route.name).set(resting)
