@@ -123,6 +123,19 @@ async def test_a_bucket_that_lost_its_state_begins_empty_and_as_slow_as_it_was(
     assert busiest(after, 0.1) <= RATE * 0.5 * (0.1 + LATE) + 1
 
 
+async def test_jobs_that_share_and_differ_keep_the_lowest_rate_and_are_told(
+    make: Make, job: JobName
+) -> None:
+    high = make(shared=job.name)[:4]
+    low = make(shared=job.name, requests=RATE // 10)[:4]
+    await use(low, 0.5)
+    times = await asyncio.gather(use(high, 4), use(low, 4))
+    assert set(said) == {"RateLimitDiffers"}
+    assert min(map(len, times)) > sum(map(len, times)) / 5, "neither starves the other"
+    both = sorted(at for each in times for at in each)
+    assert busiest(both, 2.0) <= (RATE // 10 * 2 + BURST) * JITTER + PROCESSES
+
+
 async def test_without_redis_nothing_starts_and_the_message_says_so(job: JobName) -> None:
     client = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=1)
     limit = RateLimit.model_validate({"requests": 1, "per": "1s"})

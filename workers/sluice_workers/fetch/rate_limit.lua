@@ -3,13 +3,23 @@
 -- reserved ahead, the seconds in which a lowered rate is whole again, the share of the rate that the
 -- caller remembers, for a bucket that does not.
 -- Returns tokens granted, what the bucket held before (may be negative), the share of the rate,
--- milliseconds to wait when nothing was granted, milliseconds that the bucket rests, and 1 when it
--- had no state.
+-- milliseconds to wait when nothing was granted, milliseconds that the bucket rests, 1 when it had no
+-- state, and the part of the caller's rate that holds: jobs that share a bucket may give different
+-- ones, and the lowest of the last minute (of the last tokens, where these are rarer) holds for all.
 local full, capacity, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, recovery = tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'share', 'since', 'until')
+local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'share', 'since', 'until', 'rate', 'holds',
+  'given')
+local part, lowest = 1, tonumber(state[6] or '0')
+if state[6] and lowest < full * 0.999 and now - tonumber(state[8]) < 60000000 + 2000000 / lowest then
+  part, full = lowest / full, lowest
+  capacity, ahead = math.min(capacity, tonumber(state[7])), math.max(1, ahead * part)
+else
+  redis.call('HSET', KEYS[1], 'rate', string.format('%.9f', full), 'holds', capacity,
+    'given', string.format('%.0f', now))
+end
 local share, tokens, fresh = tonumber(ARGV[6]), -ahead, 1
 if state[3] then
   share = math.min(1, tonumber(state[3]) + (now - tonumber(state[4])) / 1000000 / recovery)
@@ -41,4 +51,4 @@ redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens),
 redis.call('PEXPIRE', KEYS[1],
   math.ceil((capacity + ahead) / rate * 1000 + recovery * 1000) + wait + 60000)
 return {granted, string.format('%.9f', held), string.format('%.9f', share), wait,
-  math.ceil(rest / 1000), fresh}
+  math.ceil(rest / 1000), fresh, string.format('%.9f', part)}

@@ -174,9 +174,16 @@ class TokenBucket:
             self._remembered(now),
         ]
         answer = await self._ask(self._take, arguments)
-        granted, held, share, wait, rest_left, fresh = map(float, answer)
+        granted, held, share, wait, rest_left, fresh, part = map(float, answer)
         if fresh and now - self._asked_at < REMEMBERED:
             self._say("RateLimitForgotten", "Redis lost the rate limit's bucket: it begins empty")
+        if part < 1:
+            self._say(
+                "RateLimitDiffers",
+                f"others of this budget, such as a job with the same rateLimit.shared, allow"
+                f" {terms.rate * part:g} requests a second, this job {terms.rate:g}: the lowest"
+                " holds for all; give all of them the same",
+            )
         self._asked_at, self._share, begin = now, share, time.monotonic()
         if rest_left:
             self._rest(rest_left / 1000)
@@ -184,7 +191,7 @@ class TokenBucket:
             # What comes meanwhile can be reserved afterwards: to ask at once would gain nothing.
             await asyncio.sleep(max(wait / 1000, AHEAD / 2))
         for number in range(1, int(granted) + 1):
-            self._moments.append(begin + max(0.0, number - held) / (terms.rate * share))
+            self._moments.append(begin + max(0.0, number - held) / (terms.rate * part * share))
 
     def _wanted(self, now: float) -> int:
         quick = now - self._asked_at < AHEAD / 2
