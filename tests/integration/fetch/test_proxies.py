@@ -26,7 +26,17 @@ from integration.fetch.proxy_servers import (
     tinyproxy_by_tls,
     watching,
 )
-from integration.fetch.world import MakeWorld, World, fetched, fetcher, keys, numbers, told
+from integration.fetch.world import (
+    MakeWorld,
+    Server,
+    World,
+    fetched,
+    fetcher,
+    keys,
+    numbers,
+    parsed,
+    told,
+)
 from integration.processes import free_port, kill, pod, write_folder
 from sluice_api.http import Http
 from sluice_api.source import Proxies, Retry
@@ -89,6 +99,24 @@ async def test_a_proxy_that_is_down_costs_no_item_an_attempt(
         async with fetcher(world):
             await world.wait_committed(600)
     assert await world.failed() == set()
+
+
+async def test_an_item_that_no_proxy_can_ask_for_is_given_up_by_its_deadline(
+    make_world: MakeWorld, server: Server
+) -> None:
+    patient = proxies(circuitBreaker={"failures": 1000})
+    http = Http(url=f"http://{{key}}:{server.port}/x")
+    retry = Retry.model_validate({"attempts": 1, "deadline": "3s"})
+    world = await make_world(proxies=patient, http=http, retry=retry, processes=1)
+    await world.seed("localhost", "no-such-host.invalid")
+    with running(microsocks()) as servers:
+        listed(world, *servers)
+        async with fetcher(world):
+            await world.wait_committed(2, 30)
+    assert list(keys(await world.read(world.settings.records))) == ["localhost"]
+    (dead,) = map(parsed, await world.read(world.settings.dead))
+    assert (dead.key, dead.reason) == ("no-such-host.invalid", "ProxyFailed")
+    assert dead.message.endswith("another attempt would pass the deadline of 3s")
 
 
 async def test_a_changed_list_is_followed_and_no_secret_is_told(

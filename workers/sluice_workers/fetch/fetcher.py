@@ -48,7 +48,6 @@ from sluice_workers.runtime.cancel import cancel
 from sluice_workers.settings import FetcherSettings, KafkaConnection, read_secret, read_text
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
-from sluice_workers.wire import FailureReason
 
 COMMIT_EVERY: Final = 1.0
 """Seconds between two commits."""
@@ -56,12 +55,8 @@ DRAIN: Final = 15.0
 """Seconds that requests in flight have to end when the pod is stopped."""
 LEAST_WAITING: Final = 2000
 """Items that wait for a slot at the least before no more are read: fast APIs need some ahead."""
-ANOTHER_WAY: Final = 0.2
-"""Seconds until an item whose proxy failed is asked for by another."""
 LONG_REST: Final = 30.0
 """Seconds of a rest that are worth telling."""
-INNOCENT: Final = frozenset({FailureReason.PROXY, FailureReason.NO_PERMIT})
-"""Failures that are neither the API's nor the item's."""
 FETCH_BYTES: Final = 128 << 10
 _LOG: Final = logging.getLogger(__name__)
 
@@ -259,9 +254,9 @@ class Fetcher:
 
     def _judge(self, work: Work, failure: Failure, started: float, ended: float) -> None:
         """Tell what a failure means for the API, then for the item."""
-        if failure.reason in INNOCENT:
-            loop = asyncio.get_running_loop()
-            loop.call_later(ANOTHER_WAY, self._backlog.put_first, work)
+        if failure.reason in retry.INNOCENT:
+            work.spent += ended - started
+            self._fail(work, failure)
             return
         if failure.rate_limited:
             self._spawn(self._slow_down(failure.retry_after or 0.0, lower=True))

@@ -24,6 +24,11 @@ PASSING: Final = frozenset(
 )
 """Reasons that another attempt may heal. A malformed answer is one: APIs cut them under load."""
 
+INNOCENT: Final = frozenset({FailureReason.PROXY, FailureReason.NO_PERMIT})
+"""Reasons that are neither the API's nor the item's; but what nobody can ask for must end too."""
+ANOTHER_WAY: Final = 0.2
+"""Seconds until an item whose proxy failed is asked for by another."""
+
 
 def decide(
     retry: Retry, failure: Failure, *, attempts: int, elapsed: float, chance: float
@@ -32,11 +37,10 @@ def decide(
 
     ``elapsed`` is seconds since its first attempt began, ``chance`` a random number in [0, 1).
     """
-    if not _may_pass(retry, failure):
+    innocent = failure.reason in INNOCENT
+    if not innocent and (attempts >= retry.attempts or not _may_pass(retry, failure)):
         return GivenUp(failure, attempts)
-    if attempts >= retry.attempts:
-        return GivenUp(failure, attempts)
-    delay = _delay(retry, failure, attempts, chance)
+    delay = ANOTHER_WAY if innocent else _delay(retry, failure, attempts, chance)
     if elapsed + delay > retry.deadline.seconds:
         return GivenUp(_past_deadline(retry, failure), attempts)
     return Again(delay)

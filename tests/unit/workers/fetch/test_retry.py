@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sluice_api.duration import Duration
 from sluice_api.source import Backoff, Retry
 from sluice_workers.fetch.outcome import Again, Failure, GivenUp
-from sluice_workers.fetch.retry import decide, parse_retry_after
+from sluice_workers.fetch.retry import ANOTHER_WAY, INNOCENT, decide, parse_retry_after
 from sluice_workers.wire import FailureReason
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -47,8 +47,11 @@ def test_every_bound_holds(
 ) -> None:
     found = decide(retry, failure, attempts=attempts, elapsed=elapsed, chance=chance)
     if isinstance(found, Again):
-        assert 0 <= found.delay <= retry.backoff.max.seconds
-        assert attempts < retry.attempts
+        if failure.reason in INNOCENT:
+            assert found.delay == ANOTHER_WAY
+        else:
+            assert 0 <= found.delay <= retry.backoff.max.seconds
+            assert attempts < retry.attempts
         assert elapsed + found.delay <= retry.deadline.seconds
     else:
         assert found.attempts == attempts
@@ -85,6 +88,14 @@ def test_the_last_attempt_is_the_last() -> None:
     retry = Retry(attempts=3)
     assert isinstance(decide(retry, TIMEOUT, attempts=2, elapsed=0, chance=0), Again)
     assert decide(retry, TIMEOUT, attempts=3, elapsed=0, chance=0) == GivenUp(TIMEOUT, 3)
+
+
+def test_the_fault_of_a_proxy_costs_no_attempt_but_must_end() -> None:
+    refused = Failure(FailureReason.PROXY, "the proxy answered 403")
+    for attempts in (0, 100):
+        found = decide(Retry(), refused, attempts=attempts, elapsed=599, chance=0.5)
+        assert found == Again(ANOTHER_WAY)
+    assert isinstance(decide(Retry(), refused, attempts=0, elapsed=600, chance=0.5), GivenUp)
 
 
 def test_what_the_api_asks_for_is_waited_for_and_jittered() -> None:
