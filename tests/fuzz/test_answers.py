@@ -8,6 +8,7 @@ import gzip
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import brotli
 import orjson
@@ -17,6 +18,7 @@ from multidict import CIMultiDict
 from fuzz.mutation import Inputs, cut
 from sluice_api.http import Http, ResponseRule
 from sluice_api.pagination import Pagination
+from sluice_api.source import Retry
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.http.answer import Records
 from sluice_workers.fetch.http.api import Api
@@ -33,8 +35,10 @@ from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError
 from sluice_workers.fetch.http.request import Request
 from sluice_workers.fetch.http.responses import Responses
 from sluice_workers.fetch.item import Item
-from sluice_workers.fetch.outcome import Failure, Fetched
-from sluice_workers.fetch.quota import exhausted_for
+from sluice_workers.fetch.outcome import Failure, Fetched, GivenUp
+from sluice_workers.fetch.output import dead_item
+from sluice_workers.fetch.quota import LONGEST, exhausted_for
+from sluice_workers.fetch.retry import decide
 from sluice_workers.fetch.routes import Direct
 
 BOUND = 1 << 16
@@ -167,11 +171,20 @@ async def test_bytes_on_the_wire() -> None:
             sent = data
             found = await api.ask(Item(0, inputs.count, b"k", b"", "r/k", 1), route)
             assert isinstance(found, Fetched | Failure), inputs
-            assert isinstance(found, Fetched) or found.message, inputs
+            assert isinstance(found, Fetched) or told(found), inputs
     finally:
         await routes.close()
         server.close()
     assert inputs.count > 20
+
+
+def told(failure: Failure) -> bytes:
+    """The dead letter of a failure, and how a retry takes it."""
+    decide(Retry(), failure, attempts=1, elapsed=0, chance=0.5)
+    assert failure.retry_after is None or failure.retry_after <= LONGEST
+    item = Item(0, 0, b"k", b"", "r/k", 1)
+    dead = dead_item(item, GivenUp(failure, 1), datetime.now(UTC))
+    return dead.model_dump_json().encode()
 
 
 async def permitted() -> None:
@@ -180,7 +193,12 @@ async def permitted() -> None:
 
 def answers() -> list[bytes]:
     """Answers of HTTP/1.1 in all codings, by length, in chunks, and redirects."""
-    found = [b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"]
+    found = [
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 404 Introuvable\r\nX-Cause: none\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nX-RateLimit-Remaining: 0\r\n"
+        b"X-RateLimit-Reset: Fri, 31 Dec 2027 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n",
+    ]
     for document in DOCUMENTS[:4]:
         for coding in ("identity", *CODINGS):
             body = ENCODE[coding](document) if coding in ENCODE else document
