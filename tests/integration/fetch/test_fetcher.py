@@ -288,6 +288,27 @@ async def test_a_topic_of_another_generation_is_refused(make_world: MakeWorld) -
     assert await world.read(world.settings.records) == []
 
 
+async def test_an_api_that_refuses_everything_is_asked_ever_less(
+    make_world: MakeWorld, server: Server
+) -> None:
+    async def answer(_key: str, _attempt: int) -> web.StreamResponse:
+        return web.Response(status=429)
+
+    server.answer = answer
+    world = await make_world(processes=1)
+    await world.seed(*numbers(100))
+    async with fetcher(world):
+        async with asyncio.timeout(30):
+            while sum(server.asked.values()) < 500:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
+        before = sum(server.asked.values())
+        await asyncio.sleep(4)
+    # By then each of the items waits for one second, on average, of at most two.
+    assert sum(server.asked.values()) - before < 4 * 100 * 2
+    assert await world.committed() == 0, "and none of them is given up for it"
+
+
 @pytest.mark.parametrize("limit", [None, RateLimit(requests=1000)])
 async def test_a_rest_that_nobody_would_live_to_see_the_end_of_is_told(
     make_world: MakeWorld, server: Server, limit: RateLimit | None

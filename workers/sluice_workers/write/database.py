@@ -5,6 +5,7 @@ A password that was rotated is used by the next connection. Several hosts with
 turns verification on.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,7 @@ Connection = asyncpg.Connection  # subscripted only in annotations: it is no gen
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds that the database has to accept a connection."""
+_YEAR_2000: Final = date(2000, 1, 1).toordinal()
 AUTHORITY: Final = "ca.crt"
 """The Secret's key with the PEM text of the authority that signed the server's certificate."""
 
@@ -61,8 +63,9 @@ async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
     try:
         # In a transaction, for a pooler may run a statement in another session than parsed it.
         async with connection.transaction():
-            # The text codecs of json and jsonb would break binary COPY.
-            for name, encoder in (("json", bytes), ("jsonb", _jsonb)):
+            # The text codecs of json and jsonb would break binary COPY, and that of dates takes the
+            # first and the last that Python knows for infinity.
+            for name, encoder in (("json", bytes), ("jsonb", _jsonb), ("date", _date)):
                 await connection.set_type_codec(
                     name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
                 )
@@ -70,6 +73,11 @@ async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
         connection.terminate()
         raise failure(error) from error
     return connection
+
+
+def _date(value: date) -> bytes:
+    """Encode a date's binary form: days since 2000-01-01."""
+    return (value.toordinal() - _YEAR_2000).to_bytes(4, signed=True)
 
 
 def _jsonb(value: bytes) -> bytes:

@@ -84,6 +84,13 @@ def test_the_jitter_is_full_below_a_doubling_ceiling(attempts: int, ceiling: flo
         assert found == Again(chance * ceiling)
 
 
+def test_waits_grow_by_refusals_that_cost_no_attempt() -> None:
+    refused = Failure(FailureReason.HTTP_STATUS, "", 429)
+    for refusals, ceiling in ((1, 0.5), (2, 1), (5, 8), (1000, 60)):
+        found = decide(Retry(), refused, attempts=0, refusals=refusals, elapsed=0, chance=0.5)
+        assert found == Again(0.5 * ceiling)
+
+
 def test_the_last_attempt_is_the_last() -> None:
     retry = Retry(attempts=3)
     assert isinstance(decide(retry, TIMEOUT, attempts=2, elapsed=0, chance=0), Again)
