@@ -1,5 +1,6 @@
 """The records in an API's answer; pure."""
 
+import codecs
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -11,6 +12,8 @@ from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.jsonpath import Path
 
 _WHOLE: Final = "$"
+_MARK: Final = codecs.BOM_UTF8
+"""What some servers begin with; RFC 8259 lets readers pass it over."""
 
 
 class Reader(Protocol):
@@ -84,8 +87,8 @@ class Whole:
 
     def end(self) -> None:
         """Parse; what is no JSON is an error only where records are wanted."""
-        self._text = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
+        text = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._text, self._pieces = text.removeprefix(_MARK), []
         try:
             self._document = orjson.loads(self._text)
         except orjson.JSONDecodeError as error:
@@ -132,7 +135,7 @@ class Lines:
 
     def _line(self, line: bytes) -> None:
         self._number += 1
-        text = line.strip()
+        text = line.removeprefix(_MARK).strip() if self._number == 1 else line.strip()
         if not text:
             return
         try:

@@ -63,6 +63,13 @@ def test_records(path: str, body: bytes, expected: list[object]) -> None:
     assert [json.loads(record) for record in read(body, records=path)] == expected
 
 
+@pytest.mark.parametrize("form", ["JSON", "NDJSON"])
+def test_a_byte_order_mark_is_passed_over_at_the_beginning_alone(form: str) -> None:
+    assert read(b"\xef\xbb", b'\xbf{"id": 1}', format=form) == (b'{"id": 1}',)
+    with pytest.raises(MalformedAnswerError, match="must be JSON"):
+        read(b'{"id": 1}\n\xef\xbb\xbf{"id": 2}', format=form)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "message"),
     [
