@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
-from sluice_workers.fetch.permits import LEASE, ROUND, Ask, Permits
+from sluice_workers.fetch.permits import LEASE, ROUND, SETTLE, Ask, Permits
 
 Make = Callable[[str], Permits]
 
@@ -72,6 +72,23 @@ async def test_what_a_killed_holder_had_comes_back_with_its_lease(make: Make) ->
         while granted < 4:
             await asyncio.sleep(0.5)
             granted = (await heir.renew([Ask("a", 4, 4, granted)]))[0]
+
+
+async def test_a_redis_that_lost_everything_grants_nothing_new_until_all_have_asked(
+    make: Make, redis_url: str, job: JobName
+) -> None:
+    first, second = make("first"), make("second")
+    assert await first.renew([Ask("a", 4, 3, 0)]) == (3,)
+    assert await second.renew([Ask("a", 4, 4, 0)]) == (1,)
+    redis = Redis.from_url(redis_url)
+    await redis.delete(job.redis_key("permits"))
+    await redis.aclose()
+    assert await second.renew([Ask("a", 4, 4, 1)]) == (1,)
+    assert await make("third").renew([Ask("a", 4, 4, 0)]) == (0,), "not to one that is new either"
+    assert await first.renew([Ask("a", 4, 3, 3)]) == (3,)
+    await asyncio.sleep(SETTLE + 0.2)
+    assert sum(await first.renew([Ask("a", 4, 0, 0)])) == 0
+    assert await second.renew([Ask("a", 4, 4, 1)]) > (1,)
 
 
 async def test_a_holder_that_leaves_gives_back_at_once(make: Make) -> None:

@@ -1,21 +1,29 @@
 -- Leases permits for open connections to one holder, and takes back those of holders that are gone.
 -- KEYS[1]: a hash of holders. ARGV: the holder, milliseconds of the lease, milliseconds after which
--- remainders go round, and a JSON list of [name, cap, wanted, claimed].
+-- remainders go round, milliseconds for which nothing new is granted if the hash is empty, and a JSON
+-- list of [name, cap, wanted, claimed].
 -- Returns for each name how many connections the holder may use. What it claims beyond that, because
--- it is open or may be by now, stays counted until the holder claims less. All wants are served evenly (max-min fairness); what cannot be divided
--- goes round among the holders, so that none waits for ever.
+-- it is open or may be by now, stays counted until the holder claims less. All wants are served evenly
+-- (max-min fairness); what cannot be divided goes round among the holders, so that none waits for ever.
+-- While a lost hash fills again, which a field without a name tells, nobody gets more than it claims.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local turn = math.floor(now / tonumber(ARGV[3]))
-local others = {}
+local others, settling = {}, false
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
   local lease = cjson.decode(entries[i + 1])
   if lease.expires <= now then
     redis.call('HDEL', KEYS[1], entries[i])
+  elseif entries[i] == '' then
+    settling = true
   elseif entries[i] ~= ARGV[1] then
     others[#others + 1] = {holder = entries[i], permits = lease.permits}
   end
+end
+if #entries == 0 and tonumber(ARGV[4]) > 0 then
+  redis.call('HSET', KEYS[1], '', cjson.encode({expires = now + tonumber(ARGV[4])}))
+  settling = true
 end
 
 local function fair(cap, wants)
@@ -43,7 +51,7 @@ local function fair(cap, wants)
 end
 
 local granted, permits = {}, {}
-for i, ask in ipairs(cjson.decode(ARGV[4])) do
+for i, ask in ipairs(cjson.decode(ARGV[5])) do
   local name, cap, want, claimed = ask[1], ask[2], ask[3], ask[4]
   local taken, wants = 0, {{holder = ARGV[1], want = want}}
   for _, other in ipairs(others) do
@@ -53,7 +61,8 @@ for i, ask in ipairs(cjson.decode(ARGV[4])) do
       wants[#wants + 1] = {holder = other.holder, want = held[2]}
     end
   end
-  granted[i] = math.max(0, math.min(fair(cap, wants), cap - taken))
+  local most = settling and claimed or fair(cap, wants)
+  granted[i] = math.max(0, math.min(most, cap - taken))
   permits[name] = {math.max(granted[i], claimed), want}
 end
 if next(permits) then

@@ -2,8 +2,9 @@
 
 A permit belongs to a connection as long as that is open, idle ones included. A lease ends by
 itself, so what a killed process held comes back; a process that cannot renew its lease closes its
-connections before the lease ends. One that was frozen for longer than that is the exception: its
-connections may live on beside those of its successors until it wakes.
+connections before the lease ends. A Redis that lost everything learns it again from the renewals. A
+process that was frozen for longer than its lease is the exception: its connections may live on
+beside those of its successors until it wakes.
 """
 
 import json
@@ -24,6 +25,8 @@ MARGIN: Final = 3.0
 """Seconds before that end at which all connections are closed."""
 ROUND: Final = 15.0
 """Seconds after which what cannot be divided evenly goes to others."""
+SETTLE: Final = 3.0
+"""Seconds in which all renew, and for which a Redis that lost all leases grants nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,11 @@ class Permits:
         Raises ``DependencyError``.
         """
         wants = json.dumps([[ask.name, ask.cap, ask.wanted, ask.claimed] for ask in asks])
-        arguments: list[str | int] = [self._holder, int(LEASE * 1000), int(ROUND * 1000), wants]
         sent = time.monotonic()
+        # Whose lease goes on knows that there are leases, whatever Redis says.
+        settle = 0 if self.ended(sent) else int(SETTLE * 1000)
+        times = (int(LEASE * 1000), int(ROUND * 1000), settle)
+        arguments: list[str | int] = [self._holder, *times, wants]
         try:
             granted = await self._script(keys=[self._key], args=arguments)
         except (RedisError, OSError) as error:
