@@ -97,7 +97,7 @@ async def _redis(job: Job, url: str | None) -> None:
 
 
 async def _rows(kubernetes: Kubernetes, job: Job) -> None:
-    found = await sink.uri(kubernetes, job)
+    found = await sink.database(kubernetes, job)
     if found is None:
         given = job.spec.sink.postgres.secret_ref
         raise _unreachable(job, given, "spec.sink.postgres.secretRef")

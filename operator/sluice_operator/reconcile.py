@@ -172,8 +172,8 @@ class Reconciler:
     async def _record(self, job: Job, after: RunStatus, failed: int) -> None:
         """Keep the history of runs in the sink: for people, so a failure is only logged."""
         try:
-            if uri := await sink.uri(self._kubernetes, job):
-                await sink.record_run(uri, job, after, failed)
+            if database := await sink.database(self._kubernetes, job):
+                await sink.record_run(database, job, after, failed)
         except Exception as error:  # noqa: BLE001  history must not stop a job
             _LOG.info("sluice.runs was not written: %s", error, extra={"job": str(job.name)})
 

@@ -2,14 +2,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import asyncpg
 
-from sluice_api.errors import DependencyError
 from sluice_api.status import RunStatus
+from sluice_migrations.certificates import AUTHORITY
 from sluice_operator.kube import Kubernetes, decoded
 from sluice_operator.observed import Job
+from sluice_workers.write.database import connect, verified
+
+APPLICATION: Final = "sluice/operator"
+"""The name of the operator's connections in pg_stat_activity."""
 
 TIMEOUT: Final = 5.0
 """Seconds that the database has for one answer."""
@@ -45,34 +52,46 @@ SLICE: Final = 10_000
 """Record ids that are deleted by one statement: a transaction that hinders nobody."""
 
 
-async def record_run(uri: str, job: Job, run: RunStatus, failed: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How a job's sink is reached, from its Secret."""
+
+    uri: str = field(repr=False)
+    authority: str | None = None
+    """PEM text of the authorities that must have signed its server's certificate."""
+
+
+async def record_run(database: Database, job: Job, run: RunStatus, failed: int) -> None:
     """Write a run to the table ``sluice.runs``. Raises ``DependencyError``."""
     items, records = sum(run.items_end or ()), sum(run.records_end or ())
     times = (run.started_at, run.seeded_at, run.completed_at)
-    await _execute(uri, _RECORD_RUN, run.id, job.uid, str(job.name), *times, items, records, failed)
+    whose = (run.id, job.uid, str(job.name))
+    await _execute(database, _RECORD_RUN, *whose, *times, items, records, failed)
 
 
-async def forget(uri: str, uid: str) -> None:
+async def forget(database: Database, uid: str) -> None:
     """Delete a job's offsets and record ids. Raises ``DependencyError``."""
     with suppress(asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        await _execute(uri, _FORGET, uid)
-        while await _execute(uri, _FORGET_IDS, uid, SLICE) == f"DELETE {SLICE}":
+        await _execute(database, _FORGET, uid)
+        while await _execute(database, _FORGET_IDS, uid, SLICE) == f"DELETE {SLICE}":
             pass
 
 
-async def uri(kubernetes: Kubernetes, job: Job) -> str | None:
-    """Return the URI of a job's sink; None where its Secret lacks it."""
+async def database(kubernetes: Kubernetes, job: Job) -> Database | None:
+    """Return how a job's sink is reached; None where its Secret lacks it."""
     reference = job.spec.sink.postgres.secret_ref
     secret = await kubernetes.get("Secret", job.name.namespace, reference.name)
-    return (decoded(secret).get(reference.key) or None) if secret is not None else None
+    data = decoded(secret) if secret is not None else {}
+    uri = data.get(reference.key, "").strip()
+    return Database(uri, data.get(AUTHORITY)) if uri else None
 
 
-async def written(uri: str, uid: str, generation: int) -> dict[int, int]:
+async def written(database: Database, uid: str, generation: int) -> dict[int, int]:
     """Return the next offset to write of each partition that writers have claimed.
 
     Raises ``DependencyError``.
     """
-    async with _connected(uri) as connection:
+    async with connected(database) as connection:
         try:
             rows = await connection.fetch(_WRITTEN, uid, generation, timeout=TIMEOUT)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
@@ -80,33 +99,36 @@ async def written(uri: str, uid: str, generation: int) -> dict[int, int]:
         return {row["partition"]: row["next_offset"] for row in rows}
 
 
-async def prune(uri: str, uid: str, generation: int, starts: Sequence[int]) -> None:
+async def prune(
+    database: Database, uid: str, generation: int, starts: Sequence[int]
+) -> None:
     """Delete the ids of records that are in the records topic no more.
 
     ``starts`` is the oldest offset of each partition. Raises ``DependencyError``.
     """
     given = (uid, generation, list(range(len(starts))), list(starts), SLICE)
-    while await _execute(uri, _PRUNE, *given) == f"DELETE {SLICE}":
+    while await _execute(database, _PRUNE, *given) == f"DELETE {SLICE}":
         pass
 
 
-async def _execute(uri: str, statement: str, *values: object) -> str:
-    async with _connected(uri) as connection:
-        return await connection.execute(statement, *values, timeout=TIMEOUT)
+async def _execute(database: Database, statement: str, *values: object) -> str:
+    async with connected(database) as connection:
+        return str(await connection.execute(statement, *values, timeout=TIMEOUT))
 
 
 @asynccontextmanager
-async def _connected(uri: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connected(database: Database) -> AsyncIterator[Any]:
+    """Open a connection as writers do, with a transaction begun: a pooler may be in between.
+
+    Raises ``DependencyError``.
+    """
+    with TemporaryDirectory() as folder:
+        authority = Path(folder) / AUTHORITY
+        if database.authority is not None:
+            authority.write_text(database.authority)
+        connection = await connect(verified(database.uri, authority), APPLICATION, TIMEOUT)
     try:
-        connection = await asyncpg.connect(uri, timeout=TIMEOUT)
-    except ValueError:
-        # What a URI that cannot be parsed says of itself may be a part of its password.
-        raise DependencyError("InvalidUri", "the sink's URI cannot be read") from None
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise DependencyError(
-            "DatabaseUnreachable", f"the sink's database does not answer: {error}"
-        ) from error
-    try:
-        yield connection
+        async with connection.transaction():
+            yield connection
     finally:
-        await connection.close(timeout=TIMEOUT)
+        connection.terminate()

@@ -86,15 +86,15 @@ class _Pass:
         ``pruned`` are those of the pass before.
         """
         topics, seen = self._job.status.topics, self._seen
-        settled, uri = False, await sink.uri(self._kubernetes, self._job)
+        settled, database = False, await sink.database(self._kubernetes, self._job)
         if topics.items is not None and seen.items is not None:
             settled = await self._items(topics.items.name, topics.items.generation, seen.items)
-        if topics.records is None or uri is None:
+        if topics.records is None or database is None:
             return pruned
-        starts = await self._records(topics.records.name, topics.records.generation, uri)
+        starts = await self._records(topics.records.name, topics.records.generation, database)
         if starts is None or not settled or starts == pruned or not _forgets(self._job):
             return pruned
-        await sink.prune(uri, self._job.uid, topics.records.generation, starts)
+        await sink.prune(database, self._job.uid, topics.records.generation, starts)
         return starts
 
     async def _items(self, topic: str, generation: int, items: TopicOffsets) -> bool:
@@ -108,7 +108,9 @@ class _Pass:
             await self._trim(topic, items.starts, starts)
         return retention.forgettable(starts, aged)
 
-    async def _records(self, topic: str, generation: int, uri: str) -> tuple[int, ...] | None:
+    async def _records(
+        self, topic: str, generation: int, database: sink.Database
+    ) -> tuple[int, ...] | None:
         """Trim the records topic; return where its partitions start then."""
         readers = [each for each in self._seen.readers(self._job.spec) if each is not None]
         if len(readers) < len(self._seen.readers(self._job.spec)):
@@ -118,7 +120,7 @@ class _Pass:
         needed: list[retention.Bounds] = [each.committed for each in readers]
         starts = retention.starts(records.starts, aged, needed)
         if starts != records.starts:
-            written = await sink.written(uri, self._job.uid, generation)
+            written = await sink.written(database, self._job.uid, generation)
             needed.append([written.get(number) for number in range(len(starts))])
             starts = retention.starts(records.starts, aged, needed)
             await self._trim(topic, records.starts, starts)

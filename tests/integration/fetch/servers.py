@@ -12,7 +12,7 @@ from integration.fetch.proxy_servers import listens
 from integration.processes import free_port
 
 
-def _command(name: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+def command(name: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
     folder = os.environ.get("SLUICE_TEST_SERVERS")
     if not folder:
         pytest.fail("SLUICE_TEST_SERVERS is not set: `make test` sets it", pytrace=False)
@@ -33,8 +33,8 @@ class OwnRedis:
 
     def start(self) -> None:
         arguments = ("--port", str(self._port), "--bind", "127.0.0.1", "--save", "")
-        command, environment = _command("bin/redis-server", *arguments)
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        program, environment = command("bin/redis-server", *arguments)
+        self._process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL)
         until_it_listens(self._process, self._port)
 
     def kill(self) -> None:

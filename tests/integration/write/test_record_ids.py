@@ -116,7 +116,7 @@ async def test_only_what_the_topic_has_lost_is_forgotten(uri: str) -> None:
     await write(uri, rows(range(1), first=4))
     await execute(uri, "INSERT INTO sluice.record_ids VALUES ('uid-1', 'of old', 6, 0, 99)")
     await execute(uri, "INSERT INTO sluice.record_ids VALUES ('uid-2', 'of another', 7, 0, 0)")
-    await operator.prune(uri, "uid-1", 7, (3, 2))
+    await operator.prune(operator.Database(uri), "uid-1", 7, (3, 2))
     assert await ids(uri) == [
         ("of another", 7, 0, 0),
         ("run/11#0", 7, 1, 2),
@@ -132,9 +132,9 @@ async def test_ids_go_in_slices_and_with_their_job(
 ) -> None:
     monkeypatch.setattr(operator, "SLICE", 7)
     await write(uri, rows(range(50)))
-    await operator.prune(uri, "uid-1", 7, (30,))
+    await operator.prune(operator.Database(uri), "uid-1", 7, (30,))
     assert len(await ids(uri)) == 20
     await write(uri, rows(range(3)), Owner("uid-2", "ns/k", 7))
-    await operator.forget(uri, "uid-1")
+    await operator.forget(operator.Database(uri), "uid-1")
     assert len(await ids(uri)) == 3
     assert await execute(uri, "SELECT job_uid FROM sluice.offsets") == [("uid-2",)]

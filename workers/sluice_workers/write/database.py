@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 
 from sluice_api.errors import DependencyError
+from sluice_migrations.certificates import AUTHORITY
 from sluice_workers.settings import read_text
 from sluice_workers.write.refusal import ERRORS, failure
 
@@ -21,8 +22,6 @@ Connection = asyncpg.Connection  # subscripted only in annotations: it is no gen
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds that the database has to accept a connection."""
 _YEAR_2000: Final = date(2000, 1, 1).toordinal()
-AUTHORITY: Final = "ca.crt"
-"""The Secret's key with the PEM text of the authority that signed the server's certificate."""
 
 
 def sink_uri(folder: Path, key: str) -> str:
@@ -41,18 +40,21 @@ def verified(uri: str, authority: Path) -> str:
     return uri + ("&" if query else "?") + "&".join(added) if added else uri
 
 
-async def connect(uri: str, application: str) -> "Connection[asyncpg.Record]":
+async def connect(
+    uri: str, application: str, seconds: float = CONNECT_TIMEOUT
+) -> "Connection[asyncpg.Record]":
     """Open a connection that works behind a pooler too. Raises ``DependencyError``."""
     try:
         connection = await asyncpg.connect(
             uri,
-            timeout=CONNECT_TIMEOUT,
+            timeout=seconds,
             # A named statement lives in a session, and a pooler may give each transaction another.
             statement_cache_size=0,
             server_settings={"application_name": application[:63]},
         )
     except ERRORS as error:
-        if isinstance(error, ValueError):
+        # A certificate that is refused is an OSError and a ValueError at once.
+        if isinstance(error, ValueError) and not isinstance(error, OSError):
             # What a URI that cannot be parsed says of itself may be a part of its password.
             raise DependencyError(
                 "InvalidUri",

@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from sluice_api.errors import DependencyError
+from sluice_migrations.certificates import refused
 
 
 class Kind(StrEnum):
@@ -28,7 +29,14 @@ _NOT_THE_RECORD: Final = frozenset({"54001"})
 _ENCODING: Final = (ValueError, TypeError, OverflowError)
 """What asyncpg raises when it cannot encode a value."""
 
-ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, *_ENCODING)
+ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    *_ENCODING,
+)
 """What a transaction may end with."""
 
 _REASONS: Final = {
@@ -45,6 +53,10 @@ _REASONS: Final = {
     "57014": ("StatementTimeout", "the sink's database took too long, or somebody cancelled it"),
 }
 """By SQLSTATE, else by its class."""
+_NO_PRIMARY: Final = (
+    "ReadOnly",
+    "no host of the sink's URI is what its target_session_attrs asks for: promote one of them",
+)
 _UNREACHABLE: Final = ("DatabaseUnreachable", "the sink's database does not answer")
 
 
@@ -60,7 +72,7 @@ def kind(error: BaseException) -> Kind:
         return Kind.AGAIN
     if state[:2] in _RECORD_CLASSES and state not in _NOT_THE_RECORD:
         return Kind.RECORD
-    if isinstance(error, _ENCODING) and not isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, _ENCODING) and not isinstance(error, (asyncpg.InterfaceError, OSError)):
         return Kind.RECORD
     return Kind.TARGET
 
@@ -77,6 +89,11 @@ def may_pass_later(error: BaseException) -> bool:
 
 def failure(error: BaseException) -> DependencyError:
     """Tell what a failure of the database means for the job, and what to do about it."""
+    if found := refused(error):
+        return found
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        reason, words = _NO_PRIMARY
+        return DependencyError(reason, f"{words}: {first_line(error)}")
     state = sqlstate(error)
     reason, words = _REASONS.get(state) or _REASONS.get(state[:2]) or _UNREACHABLE
     return DependencyError(reason, f"{words}: {first_line(error)}")
