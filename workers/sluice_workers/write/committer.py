@@ -1,5 +1,6 @@
 """Commits batches: rejected records out of the way, rows and offsets in one transaction."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from sluice_workers import wire
 from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batch, Rejected, newest
-from sluice_workers.write.offsets import Owner, Position
+from sluice_workers.write.offsets import FencedError, Owner, Position
 from sluice_workers.write.reader import rejected
 from sluice_workers.write.refusal import (
     ERRORS,
@@ -27,6 +28,8 @@ from sluice_workers.write.route import Route
 from sluice_workers.write.row import Message, Row
 from sluice_workers.write.session import Session, Transaction
 
+CHECK: Final = 10.0
+"""Seconds that the database has to tell the offsets."""
 ATTEMPTS: Final = 5
 """How often a batch that Postgres picked as the victim of a deadlock is tried again."""
 _LOG: Final = logging.getLogger(__name__)
@@ -85,6 +88,28 @@ class Committer:
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.WAYS.labels(way.name.lower()).inc()
         metrics.ROWS.inc(len(rows))
+
+    async def check(self) -> None:
+        """Raise ``FencedError`` when the database's offsets are not those of the last commit.
+
+        A failover to a replica that lagged takes commits back: what they held is written again.
+        Raises ``DependencyError`` when the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(CHECK):
+                known = await self._session.known(self._owner, [*self.positions])
+        except TimeoutError as error:
+            raise failure(error) from error
+        moved = [
+            f"{partition} from {position.next_offset} to {known.get(partition)}"
+            for partition, position in self.positions.items()
+            if known.get(partition) != position.next_offset
+        ]
+        if moved:
+            raise FencedError(
+                f"offsets of {self._owner.job} have moved in the database, partition"
+                f" {', '.join(moved)}: by a successor, or by a failover that lost commits"
+            )
 
     def _after(self, error: Exception, way: Way, attempts: int) -> Way:
         """Return the next way to try. Raises ``DependencyError`` when none would help."""

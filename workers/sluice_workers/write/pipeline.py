@@ -4,11 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batch, Batcher, Trigger
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.size import Sizing, observe
+
+IDLE: Final = 5.0
+"""Seconds without a record after which the database is asked whether all is as it was left."""
 
 
 class Pipeline:
@@ -84,9 +88,13 @@ class Pipeline:
             if self._ending:
                 return Trigger.DRAIN if len(self._batcher) else None
             self._filled.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._batcher.wait(now)):
+            wait = self._batcher.wait(now)
+            try:
+                async with asyncio.timeout(IDLE if wait is None else wait):
                     await self._filled.wait()
+            except TimeoutError:
+                if wait is None:
+                    await self.committer.check()
 
     async def _commit(self, trigger: Trigger) -> None:
         started = time.monotonic()
