@@ -99,9 +99,7 @@ async def written(database: Database, uid: str, generation: int) -> dict[int, in
         return {row["partition"]: row["next_offset"] for row in rows}
 
 
-async def prune(
-    database: Database, uid: str, generation: int, starts: Sequence[int]
-) -> None:
+async def prune(database: Database, uid: str, generation: int, starts: Sequence[int]) -> None:
     """Delete the ids of records that are in the records topic no more.
 
     ``starts`` is the oldest offset of each partition. Raises ``DependencyError``.

@@ -24,11 +24,17 @@ PASSWORD: Final = "own-secret"
 _ENTER: Final = """
     root=$1 folder=$2 user=$3; shift 3
     mount --bind "$folder" "$root/srv"
+    mkdir -p "$folder/small"
+    mount -t tmpfs -o size=4m tmpfs "$root/srv/small"
+    chroot "$root" chown "$user" /srv/small
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
     exec chroot --userspec="$user" "$root" setpriv --pdeathsig KILL "$@"
 """
-"""Runs a program in the services' file system, with the folder as /srv; its pid stays ours."""
+"""Runs a program in the services' file system, with the folder as /srv; its pid stays ours.
+
+/srv/small is a disk of the program's own that is full soon.
+"""
 _SETTINGS: Final = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '/srv'

@@ -127,7 +127,7 @@ async def test_a_commit_without_an_answer_is_settled_by_the_offsets(
 
 
 @pytest.fixture
-def replica(server: OwnPostgres, tmp_path: Path) -> Iterator[OwnPostgres]:
+def replica(tmp_path: Path) -> Iterator[OwnPostgres]:
     found = OwnPostgres(tmp_path / "replica")
     try:
         yield found
