@@ -111,7 +111,11 @@ def item_partition(item: str) -> int | None:
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
     """The text of the first header of that name, or None; what is no UTF-8 is shown as it is."""
-    found = (value.decode(errors="backslashreplace") for key, value in headers if key == name)
+    found = (
+        value.decode(errors="backslashreplace")
+        for key, value in headers
+        if key == name and value is not None
+    )
     return next(found, None)
 
 

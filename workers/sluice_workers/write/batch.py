@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sluice_workers.write.row import Message, Row
+from sluice_workers.write.message import Message
+from sluice_workers.write.row import Row
 
 
 class Trigger(StrEnum):
@@ -72,12 +73,18 @@ class Limits:
     timeout: float
 
 
+FIRST: Final = 16
+"""Records that are read before it is known how long they are."""
+
+
 class Batcher:
     """Collects the next batch. ``size`` is how many records it may hold just now."""
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits = limits
         self._batch = Batch()
+        self._mean: float | None = None
+        """Bytes of a record of this batch, or of the one before; None before the first."""
         self.size = size
 
     def __len__(self) -> int:
@@ -85,14 +92,11 @@ class Batcher:
 
     def room(self) -> int:
         """How many more records the batch takes."""
-        if self._batch.bytes >= self._limits.max_bytes:
+        left = self._limits.max_bytes - self._batch.bytes
+        if left <= 0:
             return 0
-        room = max(0, self.size - len(self._batch))
-        if not self._batch.bytes:
-            return room
-        mean = self._batch.bytes / len(self._batch)
-        fitting = int((self._limits.max_bytes - self._batch.bytes) / mean) + 1
-        return min(room, fitting)
+        fitting = FIRST if self._mean is None else int(left / max(1, self._mean)) + 1
+        return max(0, min(self.size - len(self._batch), fitting))
 
     def age(self, now: float) -> float:
         """How many seconds the oldest record has waited; 0 when there is none."""
@@ -101,6 +105,8 @@ class Batcher:
     def add(self, read: Batch) -> None:
         """Add records that were read after all before."""
         self._batch.extend(read)
+        if len(self._batch):
+            self._mean = self._batch.bytes / len(self._batch)
 
     def due(self, now: float) -> Trigger | None:
         """Return why the batch should be committed now, or None."""
@@ -129,7 +135,7 @@ def newest(rows: Sequence[Row], identity: Callable[[Row], Any]) -> Sequence[Row]
 
     A row's last column orders it: its version, or the record id, which is its identity.
     """
-    found = {identity(row): row for row in rows}
+    found = dict(zip(map(identity, rows), rows, strict=True))
     if len(found) == len(rows):
         return rows
     found.clear()

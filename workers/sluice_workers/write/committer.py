@@ -13,6 +13,7 @@ from sluice_workers import wire
 from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batch, Rejected, newest
+from sluice_workers.write.message import Message
 from sluice_workers.write.offsets import FencedError, Owner, Position
 from sluice_workers.write.reader import rejected
 from sluice_workers.write.refusal import (
@@ -25,7 +26,7 @@ from sluice_workers.write.refusal import (
     refusal,
 )
 from sluice_workers.write.route import Route
-from sluice_workers.write.row import Message, Row
+from sluice_workers.write.row import Row
 from sluice_workers.write.session import Session, Transaction
 
 CHECK: Final = 10.0

@@ -1,12 +1,25 @@
 """From what the broker's client returns to records of a batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from sluice_api.errors import DependencyError
 from sluice_workers import wire
 from sluice_workers.settings import Topic
 from sluice_workers.write.batch import Batch, Rejected
-from sluice_workers.write.row import InvalidRecordError, Message, RowParser
+from sluice_workers.write.message import Message, Messages
+from sluice_workers.write.row import InvalidRecordError, RowParser
+
+READ_AHEAD: Final = 32 << 20
+"""Bytes, as compressed, that may wait in the broker's client, divided among the partitions."""
+LEAST: Final = 64 << 10
+MOST: Final = 1 << 20
+"""Bounds of what one request brings of one partition: no less than fetchers send at a time."""
+
+
+def fetch_bytes(partitions: int) -> int:
+    """Return the bytes that one request may bring of each of the topic's partitions."""
+    return min(MOST, max(LEAST, READ_AHEAD // partitions))
 
 
 class Reader:
@@ -17,7 +30,7 @@ class Reader:
         self._topic = topic
         self._next = dict(starts)
 
-    def read(self, found: Iterable[Sequence[Message]], now: float) -> Batch:
+    def read(self, found: Iterable[Messages], now: float) -> Batch:
         """Parse messages, a sequence for each partition; ``now`` is a monotonic time in seconds.
 
         Raises ``DependencyError`` when the topic is another one than before, or has a hole.
@@ -28,24 +41,29 @@ class Reader:
             self._parse(messages, batch)
         return batch
 
-    def _parse(self, messages: Sequence[Message], batch: Batch) -> None:
-        parse = self._parser.parse
-        size = 0
+    def _parse(self, messages: Messages, batch: Batch) -> None:
+        rows = self._parser.parse_all(messages)
+        if rows is None:
+            self._parse_each(messages, batch)
+        else:
+            batch.rows += rows
+            batch.messages += messages
+        batch.bytes += sum([len(message.value or b"") for message in messages])
+        last = messages[-1]
+        batch.ends[last.partition] = self._next[last.partition] = last.offset + 1
+        batch.fetched_at = max(batch.fetched_at, last.timestamp)
+
+    def _parse_each(self, messages: Messages, batch: Batch) -> None:
         for message in messages:
             try:
-                row = parse(message)
+                row = self._parser.parse(message)
             except InvalidRecordError as error:
                 batch.rejected.append(rejected(message, str(error)))
             else:
                 batch.rows.append(row)
                 batch.messages.append(message)
-            size += len(message.value or b"")
-        batch.bytes += size
-        last = messages[-1]
-        batch.ends[last.partition] = self._next[last.partition] = last.offset + 1
-        batch.fetched_at = max(batch.fetched_at, last.timestamp)
 
-    def _check(self, messages: Sequence[Message]) -> None:
+    def _check(self, messages: Messages) -> None:
         first, last = messages[0], messages[-1]
         place = f"{self._topic.name}/{first.partition}"
         wire.refuse_other_generation(place, first.headers, self._topic.generation)

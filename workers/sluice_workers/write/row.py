@@ -1,46 +1,31 @@
-"""From a message of the records topic to a row of the buffer: pure functions, compiled once."""
+"""From messages of the records topic to rows of the buffer: pure functions, compiled once."""
 
 import json
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from sluice_api.errors import SluiceError
-from sluice_api.sink import Column, Metadata, PostgresSink, WriteMode
-from sluice_workers import wire
+from sluice_api.sink import Column, PostgresSink, WriteMode
+from sluice_workers.write import message as headers
+from sluice_workers.write.columns import Values, bulk
 from sluice_workers.write.convert import converter
+from sluice_workers.write.find import Find, finder, finder_of_all
+from sluice_workers.write.message import Message, Messages
 from sluice_workers.write.record_ids import apart
 
 SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
 _MANY_DIGITS: Final = re.compile(rb"[0-9][0-9.]{15}")
 """Sixteen digits, or fifteen and their point, in a row: any double keeps fifteen."""
-_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 
 Row = tuple[Any, ...]
 """What one record fills: the columns in the order of the spec, where it was read if record ids are
 apart, and last the one that Sluice fills."""
-
-
-class Message(Protocol):
-    """A message as the broker's client gives it."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: wire.Headers
-    timestamp: int
-    """When it was fetched, epoch milliseconds."""
-
-
-Getter = Callable[[Any, Message], Any]
-"""Finds a value, given the record (a JSON value) and the message that held it."""
 
 
 class InvalidRecordError(SluiceError):
@@ -52,8 +37,11 @@ class RowParser:
 
     def __init__(self, sink: PostgresSink) -> None:
         self.columns = (*sink.columns, bookkeeping_column(sink))
-        self._getters = [_column(name, column, sink) for name, column in sink.columns.items()]
-        self._own = _version if sink.mode is WriteMode.UPSERT else _record_id
+        self._getters = [_column(*each, sink) for each in sink.columns.items()]
+        self._all = [_column_of_all(*each, sink) for each in sink.columns.items()]
+        upsert = sink.mode is WriteMode.UPSERT
+        self._own = headers.version if upsert else headers.record_id
+        self._all_own = headers.versions if upsert else headers.record_ids
         self._loads = _reader(sink)
         self._apart = apart(sink)
 
@@ -69,6 +57,22 @@ class RowParser:
         except ValueError as error:
             raise InvalidRecordError(f"the message cannot be read: {error}") from error
 
+    def parse_all(self, messages: Messages) -> list[Row] | None:
+        """Parse messages a column at a time, three times as fast as one by one.
+
+        Returns None where one must be looked at by itself, be it only to tell what is wrong.
+        """
+        try:
+            own = self._all_own(messages)
+            records = [self._loads(message.value or b"") for message in messages]
+            columns = [column(records, messages) for column in self._all]
+        except (KeyError, IndexError, ValueError, OverflowError):
+            return None
+        if self._apart:
+            columns.append([message.partition for message in messages])
+            columns.append([message.offset for message in messages])
+        return list(zip(*columns, own, strict=True))
+
 
 def identify(sink: PostgresSink) -> Callable[[Row], Any]:
     """Return what tells a row's identity: its key (Upsert) or its record id (Append)."""
@@ -78,15 +82,6 @@ def identify(sink: PostgresSink) -> Callable[[Row], Any]:
     if any(sink.columns[name].type.endswith("[]") for name in sink.key):
         return lambda row: tuple(repr(row[place]) for place in places)
     return itemgetter(*places)
-
-
-def _version(message: Message) -> int:
-    return int(dict(message.headers)[wire.VERSION])
-
-
-def _record_id(message: Message) -> str:
-    headers = dict(message.headers)
-    return wire.record_id(headers[wire.ITEM].decode(), int(headers[wire.ORDINAL]))
 
 
 def bookkeeping_column(sink: PostgresSink) -> str:
@@ -117,10 +112,8 @@ def _careful_loads(value: bytes) -> Any:
     return _exact_loads(value) if _MANY_DIGITS.search(value) else orjson.loads(value)
 
 
-def _column(name: str, column: Column, sink: PostgresSink) -> Getter:
-    find = _METADATA[column.metadata] if column.metadata else _path(column.path or f"$.{name}")
-    convert = converter(column)
-    required = not column.nullable or name in sink.key
+def _column(name: str, column: Column, sink: PostgresSink) -> Find:
+    find, convert, required = finder(name, column), converter(column), _required(name, column, sink)
 
     def get(record: Any, message: Message) -> Any:
         value = find(record, message)
@@ -138,6 +131,18 @@ def _column(name: str, column: Column, sink: PostgresSink) -> Getter:
     return get
 
 
+def _column_of_all(
+    name: str, column: Column, sink: PostgresSink
+) -> Callable[[Sequence[Any], Messages], Values]:
+    find = finder_of_all(name, column)
+    convert = bulk(column, required=_required(name, column, sink))
+    return lambda records, messages: convert(find(records, messages))
+
+
+def _required(name: str, column: Column, sink: PostgresSink) -> bool:
+    return not column.nullable or name in sink.key
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -146,36 +151,3 @@ def _shown(value: Any) -> str:
 def _why(error: Exception) -> str:
     text = str(error)
     return text if text.startswith(("is ", "holds ")) else "does not fit"
-
-
-def _path(path: str) -> Getter:
-    """Compile ``$.a.b[0]``; what is not there is None."""
-    steps: list[str | int] = [
-        match[1] if match[1] is not None else int(match[2]) for match in _STEP.finditer(path)
-    ]
-    if len(steps) == 1 and isinstance(steps[0], str):
-        member = steps[0]
-        return lambda record, _: record.get(member) if isinstance(record, dict) else None
-
-    def get(record: Any, _message: Message) -> Any:
-        value = record
-        for step in steps:
-            if isinstance(step, str):
-                value = value.get(step) if isinstance(value, dict) else None
-            else:
-                value = value[step] if isinstance(value, list) and step < len(value) else None
-        return value
-
-    return get
-
-
-def _fetched_at(_record: Any, message: Message) -> str:
-    return datetime.fromtimestamp(message.timestamp / 1000, UTC).isoformat()
-
-
-_METADATA: Final[dict[Metadata, Getter]] = {
-    Metadata.KEY: lambda _, message: (message.key or b"").decode(),
-    Metadata.ITEM_ID: lambda _, message: dict(message.headers)[wire.ITEM].decode(),
-    Metadata.RECORD_ID: lambda _, message: _record_id(message),
-    Metadata.FETCHED_AT: _fetched_at,
-}

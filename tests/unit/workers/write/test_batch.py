@@ -48,6 +48,14 @@ def test_no_more_is_read_than_the_bytes_leave_room_for() -> None:
     assert batcher.room() == 2
 
 
+def test_little_is_read_until_it_is_known_how_long_records_are() -> None:
+    batcher = Batcher(Limits(min_size=3, max_bytes=1000, timeout=2.0), 50)
+    assert batcher.room() == 16
+    batcher.add(read(0, 10.0, size=500))
+    batcher.take()
+    assert batcher.room() == 3
+
+
 def test_what_is_taken_leaves_an_empty_batch() -> None:
     batcher = Batcher(LIMITS, 5)
     batcher.add(read(0, 10.0, size=100))

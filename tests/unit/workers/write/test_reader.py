@@ -7,7 +7,7 @@ from sluice_api.errors import DependencyError
 from sluice_api.sink import PostgresSink
 from sluice_workers import wire
 from sluice_workers.settings import Topic
-from sluice_workers.write.reader import Reader
+from sluice_workers.write.reader import LEAST, MOST, READ_AHEAD, Reader, fetch_bytes
 from sluice_workers.write.row import RowParser
 
 SINK = PostgresSink.model_validate(
@@ -48,3 +48,16 @@ def test_records_of_another_generation_are_refused() -> None:
     message = Received(b'{"id": 5}', headers=((wire.GENERATION, b"8"),))
     with pytest.raises(DependencyError, match="generation 8, wanted 7"):
         reader(p0=0).read([[message]], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "each"), [(1, MOST), (32, MOST), (64, READ_AHEAD // 64), (1000, LEAST)]
+)
+def test_what_is_read_ahead_is_divided_among_partitions(partitions: int, each: int) -> None:
+    assert fetch_bytes(partitions) == each
+
+
+def test_a_header_without_a_value_is_a_missing_one() -> None:
+    message = Received(headers=((wire.ITEM, b"r/k"), (wire.ORDINAL, b"0"), (wire.VERSION, None)))  # type: ignore[arg-type]
+    (refused,) = reader(p0=0).read([[message]], 0.0).rejected
+    assert refused.message == "the header 'sluice-version' is missing"

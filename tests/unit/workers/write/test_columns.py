@@ -1,0 +1,105 @@
+"""Many messages at once give what each gives by itself."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messages import Received
+from sluice_api.sink import PostgresSink
+from sluice_workers import wire
+from sluice_workers.settings import Topic
+from sluice_workers.write.reader import Reader
+from sluice_workers.write.row import InvalidRecordError, RowParser
+
+TYPES = (
+    "text", "varchar(3)", "char(2)", "boolean", "smallint", "bigint", "real", "double precision",
+    "numeric", "numeric(4,2)", "date", "timestamp", "timestamptz", "uuid", "jsonb", "interval",
+    "text[]", "bigint[]", "timestamptz[]", "inet", "bytea", "public.mood",
+)  # fmt: skip
+TEXTS = st.sampled_from(
+    ("", "a", "four", "a\0b", "7", "1e400", "2026-01-02", "2026-01-02T03:04:05",
+     "2026-01-02T03:04:05+02:00", "00000000-0000-0000-0000-000000000001", "10.0.0.1", "AP8=")
+)  # fmt: skip
+NUMBERS = st.sampled_from((0, -1, 32767, 32768, 2**63 - 1, 2**63, 10**400, 0.5, 3.0, 1e300))
+SCALARS = st.none() | st.booleans() | TEXTS | NUMBERS
+VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.just("b"), SCALARS)
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    kinds = draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=3))
+    found: dict[str, dict[str, Any]] = {"id": {"type": "bigint"}}
+    for number, kind in enumerate(kinds):
+        path = draw(st.sampled_from((f"$.c{number}", f"$.c{number}.b", f"$.c{number}[0]", "$")))
+        found[f"c{number}"] = {"type": kind, "path": path, "nullable": draw(st.booleans())}
+    if draw(st.booleans()):
+        metadata = draw(st.sampled_from(("Key", "ItemId", "RecordId", "FetchedAt")))
+        found["m"] = {"type": "text", "metadata": metadata}
+    return found
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> list[Received]:
+    """Mostly records whose columns are all of one kind, as they come; sometimes anything."""
+    alike = draw(st.fixed_dictionaries({f"c{number}": VALUES for number in range(3)}))
+    known: wire.Headers = Received().headers
+    found = []
+    for offset in range(draw(st.integers(1, 5))):
+        other = draw(st.none() | st.fixed_dictionaries({"c0": VALUES}))
+        record = alike | {"id": offset} | (other or {})
+        value = draw(
+            st.just(json.dumps(record).encode())
+            | st.sampled_from((b"", b"no json", b"[1", b"2]", b"5", b'{"id":1},{"id":2}', None))
+            if draw(st.integers(0, 9)) == 0
+            else st.just(json.dumps(record).encode())
+        )
+        headers = known
+        if draw(st.integers(0, 9)) == 0:
+            headers = tuple(draw(st.permutations(known)))[draw(st.integers(0, 2)) :]
+        if draw(st.integers(0, 9)) == 0:
+            headers = ((wire.VERSION, draw(st.sampled_from((b"9", b"x", None)))), *known)  # type: ignore[assignment]
+        found.append(Received(value, offset=offset, key=draw(st.sampled_from((b"k", b"\xff"))),
+                              headers=headers))  # fmt: skip
+    return found
+
+
+@given(columns(), st.sampled_from(("Upsert", "Append", "Apart")), messages())
+def test_all_at_once_and_one_by_one_agree(
+    wanted: dict[str, Any], mode: str, given: list[Received]
+) -> None:
+    of_mode = {
+        "Upsert": {"key": ["id"]},
+        "Append": {"mode": "Append"},
+        "Apart": {"mode": "Append", "recordIds": "Apart"},
+    }
+    base = {"secretRef": {"name": "w"}, "table": "public.t", "columns": wanted}
+    parser = RowParser(PostgresSink.model_validate(base | of_mode[mode]))
+    rows, refused = [], []
+    for message in given:
+        try:
+            rows.append(parser.parse(message))
+        except InvalidRecordError as error:
+            refused.append(str(error))
+    batch = Reader(parser, Topic(name="t", generation=7), {0: 0}).read([given], 0.0)
+    assert list(map(repr, batch.rows)) == list(map(repr, rows))
+    assert [each.message for each in batch.rejected] == refused
+    assert batch.ends == {0: len(given)}
+
+
+def test_records_that_fit_are_parsed_at_once() -> None:
+    parser = RowParser(
+        PostgresSink.model_validate(
+            {
+                "secretRef": {"name": "w"},
+                "table": "public.t",
+                "key": ["id"],
+                "columns": {"id": {"type": "bigint"}, "at": {"type": "timestamptz"}},
+            }
+        )
+    )
+    texts = [{"id": 1, "at": "2026-01-02T03:04:05Z"}, {"id": 2, "at": None}, {"id": 3}]
+    received = [Received(json.dumps(each).encode()) for each in texts]
+    assert parser.parse_all(received) == [parser.parse(each) for each in received]
+    assert parser.parse_all([*received, Received(b'{"id": "x"}')]) is None

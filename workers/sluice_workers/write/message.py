@@ -1,0 +1,68 @@
+"""What the headers of messages say of their records: one by one, and of many messages at once."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sluice_workers import wire
+
+
+class Message(Protocol):
+    """A message as the broker's client gives it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: wire.Headers
+    timestamp: int
+    """When it was fetched, epoch milliseconds."""
+
+
+Messages = Sequence[Message]
+"""Some messages, at least one."""
+
+
+def item(message: Message) -> str:
+    """Return the id of a record's item. Raises ``KeyError`` and ``ValueError``, as all here."""
+    return _header(message, wire.ITEM).decode()
+
+
+def record_id(message: Message) -> str:
+    """Return a record's id."""
+    return wire.record_id(item(message), int(_header(message, wire.ORDINAL)))
+
+
+def record_ids(messages: Messages) -> list[str]:
+    """Return the records' ids."""
+    items, ordinals = _headers(messages, wire.ITEM), _headers(messages, wire.ORDINAL)
+    return [
+        wire.record_id(found.decode(), int(ordinal))
+        for found, ordinal in zip(items, ordinals, strict=True)
+    ]
+
+
+def version(message: Message) -> int:
+    """Return a record's version."""
+    return int(_header(message, wire.VERSION))
+
+
+def versions(messages: Messages) -> list[int]:
+    """Return the records' versions."""
+    return list(map(int, _headers(messages, wire.VERSION)))
+
+
+def _header(message: Message, name: str) -> bytes:
+    """Return the first header of a name."""
+    for found, value in message.headers:
+        if found == name and value is not None:
+            return value
+    raise KeyError(name)
+
+
+def _headers(messages: Messages, name: str) -> Sequence[bytes]:
+    """Return a header of each message; they must have it all at one place, as fetchers put it."""
+    place = [found for found, _ in messages[0].headers].index(name)
+    names, values = zip(*[message.headers[place] for message in messages], strict=True)
+    if set(names) != {name} or None in values:
+        raise KeyError(name)
+    return values
