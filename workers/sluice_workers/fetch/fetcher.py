@@ -266,6 +266,7 @@ class Fetcher:
             self._backlog.put_first(work)
             return
         work.attempts += not failure.rate_limited
+        work.refusals += failure.rate_limited
         work.spent += ended - started
         self._fail(work, failure)
 
@@ -303,6 +304,7 @@ class Fetcher:
             self._settings.retry,
             failure,
             attempts=work.attempts,
+            refusals=work.refusals,
             elapsed=work.spent,
             chance=random.random(),  # noqa: S311  jitter is no secret
         )

@@ -24,5 +24,7 @@ class Work:
     item: Item
     partition: Partition
     attempts: int = 0
+    refusals: int = 0
+    """How often the API said that it was asked too often."""
     spent: float = 0.0
     """Seconds of its attempts and of the waits between them."""

@@ -31,16 +31,23 @@ ANOTHER_WAY: Final = 0.2
 
 
 def decide(
-    retry: Retry, failure: Failure, *, attempts: int, elapsed: float, chance: float
+    retry: Retry,
+    failure: Failure,
+    *,
+    attempts: int,
+    elapsed: float,
+    chance: float,
+    refusals: int = 0,
 ) -> Again | GivenUp:
     """Decide on an item whose attempt number ``attempts`` failed.
 
-    ``elapsed`` is seconds since its first attempt began, ``chance`` a random number in [0, 1).
+    ``elapsed`` is seconds since its first attempt began, ``chance`` a random number in [0, 1), and
+    ``refusals`` how often the API was asked too often: they cost no attempt, but make waits longer.
     """
     innocent = failure.reason in INNOCENT
     if not innocent and (attempts >= retry.attempts or not _may_pass(retry, failure)):
         return GivenUp(failure, attempts)
-    delay = ANOTHER_WAY if innocent else _delay(retry, failure, attempts, chance)
+    delay = ANOTHER_WAY if innocent else _delay(retry, failure, attempts + refusals, chance)
     if elapsed + delay > retry.deadline.seconds:
         return GivenUp(_past_deadline(retry, failure), attempts)
     return Again(delay)
@@ -76,11 +83,11 @@ def _may_pass(retry: Retry, failure: Failure) -> bool:
     return failure.reason in PASSING
 
 
-def _delay(retry: Retry, failure: Failure, attempts: int, chance: float) -> float:
+def _delay(retry: Retry, failure: Failure, tries: int, chance: float) -> float:
     """Full jitter; on top of what the API asked for, lest all come back at one moment."""
     initial, longest = retry.backoff.initial.seconds, retry.backoff.max.seconds
-    # Bounded exponent: attempts reach 100, and 2^100 has no use.
-    ceiling = min(math.ldexp(initial, min(attempts - 1, 60)), longest)
+    # Bounded exponent: tries reach hundreds, and 2^100 has no use.
+    ceiling = min(math.ldexp(initial, min(tries - 1, 60)), longest)
     return min((failure.retry_after or 0.0) + chance * ceiling, longest)
 
 
