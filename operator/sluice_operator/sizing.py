@@ -8,6 +8,7 @@ from sluice_api.archive import Archive
 from sluice_api.quantity import Quantity
 from sluice_api.spec import Archiver, Batch, Fetcher, IngestionJobSpec, Resources, Writer
 from sluice_operator.observed import NodeSize, Role
+from sluice_workers.write.reader import fetch_bytes
 
 MIB: Final = 1 << 20
 SUPERVISOR: Final = 48 * MIB
@@ -18,6 +19,10 @@ IN_FLIGHT: Final = 128 << 10
 """A request in flight: socket buffers, the answer, its records."""
 BATCH_COPIES: Final = 4
 """Copies of a batch at its worst: as fetched, as parsed, as sent, and the next one."""
+RECORD: Final = 1536
+"""A record in hand, besides its bytes: a message, its headers, a row."""
+BATCHES: Final = 2
+"""Batches in hand: one is committed while the next one is filled."""
 OBJECT_COPIES: Final = 4
 """What an archiver holds at its worst, in objects: two in the making, one packed, one read."""
 LARGEST_OBJECT: Final = 64 * MIB
@@ -35,11 +40,13 @@ def fetcher(spec: Fetcher) -> Resources:
     return _resources(Decimal(spec.processes) / 10, SUPERVISOR + spec.processes * each)
 
 
-def writer(spec: Writer, batch: Batch) -> Resources:
-    """Return the user's resources, or those that the batch's bytes need."""
+def writer(spec: Writer, batch: Batch, partitions: int) -> Resources:
+    """Return the user's resources, or those that batches and the partitions' read-ahead need."""
     if spec.resources is not None:
         return spec.resources
-    return _resources(Decimal("0.1"), SUPERVISOR + PROCESS + BATCH_COPIES * batch.max_bytes)
+    batches = BATCH_COPIES * batch.max_bytes + BATCHES * batch.max_size * RECORD
+    read_ahead = partitions * fetch_bytes(partitions)
+    return _resources(Decimal("0.1"), SUPERVISOR + PROCESS + batches + read_ahead)
 
 
 def archiver(spec: Archiver, archive: Archive) -> Resources:
@@ -56,7 +63,7 @@ def workers(role: Role, spec: IngestionJobSpec) -> Resources:
         return fetcher(spec.fetcher)
     if role is Role.ARCHIVER and spec.sink.archive is not None:
         return archiver(spec.archiver, spec.sink.archive)
-    return writer(spec.writer, spec.batch)
+    return writer(spec.writer, spec.batch, spec.topics.partitions)
 
 
 def replay() -> Resources:

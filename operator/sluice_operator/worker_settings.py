@@ -61,6 +61,7 @@ def _writer(job: Job, wanted: Wanted) -> WriterSettings:
     return WriterSettings(
         **_base(job),
         records=wanted.records,
+        partitions=job.spec.topics.partitions,
         dead=wanted.dead,
         compression=job.spec.topics.compression,
         # Writers have nothing to do with how the table came to be: a change rolls none.

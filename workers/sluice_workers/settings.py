@@ -107,6 +107,8 @@ class WriterSettings(ProcessSettings):
     """The writer: records topic, Postgres."""
 
     records: Topic
+    partitions: int = Field(default=1, ge=1)
+    """Of the records topic: what is read ahead is divided among them."""
     dead: Topic
     compression: Compression
     sink: PostgresSink

@@ -161,6 +161,10 @@ def test_nothing_that_mounts_a_missing_secret_is_made() -> None:
     assert names == {"ConfigMap/users-settings", "Secret/users-connections"}
 
 
+def writer_memory(batch: Batch, partitions: int) -> Decimal:
+    return sizing.writer(Writer(), batch, partitions).requests["memory"].number
+
+
 @pytest.mark.parametrize("age", [5, 50])
 def test_a_failed_job_stays_a_while_and_is_made_anew(age: int) -> None:
     of = ready()
@@ -192,8 +196,12 @@ def test_more_work_in_hand_asks_for_more_memory() -> None:
     assert memory(Fetcher(concurrency=5000)) > memory(Fetcher(concurrency=10))
     wide = Fetcher(window=Window(max_bytes=1 << 30))
     assert memory(wide) >= memory(Fetcher()) + wide.processes * Decimal((1 << 30) - (32 << 20))
-    large = sizing.writer(Writer(), Batch(max_bytes=256 << 20)).requests["memory"].number
-    assert large > sizing.writer(Writer(), Batch()).requests["memory"].number
+    usual, few = Batch(), 12
+    needed = writer_memory(usual, few)
+    assert writer_memory(Batch(max_bytes=256 << 20), few) >= needed + 4 * (240 << 20)
+    assert writer_memory(Batch(max_size=100_000), few) >= needed + 2 * 95_000 * 1024
+    assert writer_memory(usual, 512) <= needed + (64 << 20)
+    assert writer_memory(usual, 1000) >= needed + (32 << 20)
 
 
 def test_the_users_resources_are_taken_as_they_are() -> None:

@@ -52,12 +52,9 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
 
     Sends a ``ProcessState`` every second, and a ``ConfigurationError`` as the last message.
     """
+    gc.disable()
     configure_logging(assignment.role, assignment.process, assignment.job)
     share_metrics(assignment.metrics_folder, assignment.process)
-    # A worker holds tens of thousands of items for a while: by default the collector would go
-    # through them hundreds of times a second to find nothing.
-    gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER, 20, 20)
     try:
         uvloop.run(_serve(assignment, pipe))
     except ConfigurationError as error:
@@ -66,6 +63,8 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
 
 
 async def _serve(assignment: Assignment, pipe: Connection) -> None:
+    target = _load(assignment.target)
+    _collect_seldom()
     context = ProcessContext(assignment.process, assignment.folder)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,12 +73,23 @@ async def _serve(assignment: Assignment, pipe: Connection) -> None:
     loop.add_reader(pipe.fileno(), _orphaned, context, pipe)
     beating = asyncio.create_task(_beat(context, pipe))
     try:
-        await _load(assignment.target)(context)
+        await target(context)
     finally:
         beating.cancel()
         loop.remove_reader(pipe.fileno())
         with contextlib.suppress(OSError):
             pipe.send(context.state)
+
+
+def _collect_seldom() -> None:
+    """Let the collector pass over what was imported, and look at the rest now and then.
+
+    A worker holds tens of thousands of items for a while: by default the collector would go through
+    them hundreds of times a second to find nothing.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER, 20, 20)
+    gc.enable()
 
 
 def _orphaned(context: ProcessContext, pipe: Connection) -> None:

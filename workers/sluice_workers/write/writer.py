@@ -6,6 +6,7 @@ to Kafka falls in between, or the group would storm.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from typing import Any, Final
@@ -29,7 +30,7 @@ from sluice_workers.write.database import connect, sink_uri
 from sluice_workers.write.offsets import FencedError, Owner
 from sluice_workers.write.pipeline import Pipeline
 from sluice_workers.write.progress import Progress
-from sluice_workers.write.reader import Reader
+from sluice_workers.write.reader import Reader, fetch_bytes
 from sluice_workers.write.row import RowParser, identify
 from sluice_workers.write.session import Session
 from sluice_workers.write.size import ladder
@@ -37,15 +38,16 @@ from sluice_workers.write.start import Gap, Start
 
 POLL: Final = 0.25
 """Seconds that one read waits for records."""
-CHUNK: Final = 500
-"""Records that are parsed at a stretch: the commit under way goes on in between."""
+CHUNK: Final = 250
+"""Records that are parsed at a stretch, about a millisecond: the commit goes on in between."""
 DRAIN: Final = 2.5
 """Seconds that a rebalance waits for the batch in hand; what is left is read again by the next."""
 FOLLOW: Final = 1.0
 """Seconds between two commits of the group's offsets in Kafka."""
 LOOK_AGAIN: Final = 10.0
 """Seconds after which a partition with a gap is looked at again."""
-FETCH_BYTES: Final = 1 << 20
+GARBAGE_AFTER: Final = 200_000
+"""Objects after which the collector looks for cycles: 20,000 records in hand have no more."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -84,7 +86,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             group=self._settings.job.group("write"),
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1_000,
-            max_partition_fetch_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=fetch_bytes(self._settings.partitions),
         )
         reporting = asyncio.create_task(self._report())
         try:
@@ -158,6 +160,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             batch = self._reader.read(found.values(), time.monotonic())
             self._progress.read(batch)
             pipeline.add(batch)
+            # While there is more to read, nothing else here waits: the commit would stand still.
+            await asyncio.sleep(0)
 
     async def _claim(self) -> None:
         """Claim the assigned partitions, and go on where Postgres says."""
@@ -296,4 +300,5 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 async def run(context: ProcessContext) -> None:
     """Run a writer in a child process of the pod."""
     settings = WriterSettings.read(context.folder, "writer")
+    gc.set_threshold(GARBAGE_AFTER, *gc.get_threshold()[1:])
     await Writer(settings, context).run()
