@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
@@ -26,6 +26,8 @@ class Figures:
     """Seconds from the process's start to the first row seen."""
     resident: int | None = None
     """Bytes at the most."""
+    start: float | None = None
+    """Client CPU seconds until the first row was seen; part of ``cpu``."""
     busy: float | None = None
     """The share of all cores' time that was used while rows were written."""
 
@@ -46,16 +48,17 @@ async def _watch(
 ) -> Figures:
     connection = await asyncpg.connect(uri)
     first: tuple[float, int] | None = None
-    load = busy()
+    load, start = busy(), 0.0
     try:
         while True:
             asked = time.monotonic()
             found = int(await connection.fetchval(query) or 0)
             now = time.monotonic()
             if found and first is None:
-                first, load = (now, found), busy()
+                first, load, start = (now, found), busy(), _cpu(pids())
             if found >= count and first is not None:
-                return _figures(first, (now, found), load, pids(), started)
+                figures = _figures(first, (now, found), load, pids(), started)
+                return replace(figures, start=start)
             if now - started > PATIENCE:
                 raise RuntimeError(f"{found:,} of {count:,} rows after {PATIENCE:.0f} s")
             # Counting must not cost what is counted: it takes a twentieth of a core at the most.
@@ -74,8 +77,12 @@ def _figures(
     used, idle = (after - before for after, before in zip(busy(), load, strict=True))
     return Figures(
         rate=(last[1] - first[1]) / max(1e-9, last[0] - first[0]),
-        cpu=sum(usage(pid).cpu for pid in pids) / last[1] * 1e6,
+        cpu=_cpu(pids) / last[1] * 1e6,
         first=first[0] - started,
         resident=max(map(peak, pids), default=None),
         busy=used / max(1e-9, used + idle),
     )
+
+
+def _cpu(pids: Sequence[int]) -> float:
+    return sum(usage(pid).cpu for pid in pids)

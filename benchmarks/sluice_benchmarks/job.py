@@ -42,11 +42,11 @@ class Topics:
 
     def __init__(self, job: JobName, partitions: int, suffixes: tuple[str, ...] = SUFFIXES) -> None:
         self.of = {suffix: Topic(name=job.topic(suffix), generation=1) for suffix in suffixes}
-        self._partitions = partitions
+        self.partitions = partitions
 
     async def make(self) -> None:
         """Create them."""
-        topics = [NewTopic(topic.name, self._partitions, 1) for topic in self.of.values()]
+        topics = [NewTopic(topic.name, self.partitions, 1) for topic in self.of.values()]
         await self._ask("create_topics", topics)
 
     async def delete(self) -> None:

@@ -36,6 +36,7 @@ def configured(
         name=f"write-{uid}",
         uid=uid,
         records=topics.of[shape],
+        partitions=topics.partitions,
         dead=topics.of["dead"],
         compression=Compression.ZSTD,
         sink=sink(shape, table),

@@ -33,6 +33,8 @@ JUDGED: Final = ("narrow", 5000)
 """The case that the ratios are about."""
 WRITER: Final = "writer"
 TWO: Final = "writer, two processes"
+AS_FAST: Final = "writer, as many records as the tuned sink"
+AS_DEFAULTS: Final = "writer, as many records as the default sink"
 FAST: Final = "Debezium's sink, tuned"
 DEFAULTS: Final = "Debezium's sink, defaults"
 AGAIN: Final = ", again"
@@ -87,9 +89,10 @@ class Bench:
             self.latencies = whole_writer.latency(
                 self._sink, self._topics, table, self._total, min(LATENCIES, count)
             )
-        self._connect(FAST, self._length.connect, fast=True)
+        # A start is a part of all: side by side is only what writes as many records.
+        self._beside(FAST, AS_FAST, self._length.connect)
         if self._length.defaults:
-            self._connect(DEFAULTS, self._length.defaults, fast=False)
+            self._beside(DEFAULTS, AS_DEFAULTS, self._length.defaults)
 
     @property
     def _total(self) -> int:
@@ -135,10 +138,18 @@ class Bench:
             self._whole(WRITER, shape, size, table)
             self._whole(WRITER + AGAIN, shape, size, table)
 
-    def _whole(self, name: str, shape: str, size: int, table: str, pods: int = 1) -> None:
-        count = self._count(shape)
-        figures = whole_writer.load(self._sink, self._topics, shape, size, count, table, pods)
+    def _whole(
+        self, name: str, shape: str, size: int, table: str, pods: int = 1, count: int | None = None
+    ) -> None:
+        wanted = count or self._count(shape)
+        figures = whole_writer.load(self._sink, self._topics, shape, size, wanted, table, pods)
         self._note(name, shape, size, figures)
+
+    def _beside(self, name: str, writer: str, count: int) -> None:
+        """Let Debezium's sink and the writer write the same records."""
+        self._connect(name, count, fast=name == FAST)
+        with self._table("narrow") as table:
+            self._whole(writer, *JUDGED, table, count=count)
 
     def _connect(self, name: str, count: int, *, fast: bool) -> None:
         with self._table("narrow") as table:
@@ -155,9 +166,10 @@ def medians(found: dict[Case, list[Figures]]) -> dict[Case, Figures]:
         case: Figures(
             statistics.median(each.rate for each in figures),
             statistics.median(each.cpu for each in figures),
-            _median([each.first for each in figures]),
-            max((each.resident or 0 for each in figures), default=0) or None,
-            _median([each.busy for each in figures]),
+            first=_median([each.first for each in figures]),
+            resident=max((each.resident or 0 for each in figures), default=0) or None,
+            start=_median([each.start for each in figures]),
+            busy=_median([each.busy for each in figures]),
         )
         for case, figures in found.items()
     }
@@ -174,7 +186,7 @@ def ratios(found: dict[Case, Figures]) -> dict[str, str | float]:
     def judged(name: str) -> Figures:
         return found[(name, *JUDGED)]
 
-    writer, ceiling, sink = judged(WRITER), judged("ceiling"), judged(FAST)
+    writer, ceiling = judged(WRITER), judged("ceiling")
     again = judged(WRITER + AGAIN).rate / judged("ceiling" + AGAIN).rate
     return {
         "bench": "writer",
@@ -183,8 +195,19 @@ def ratios(found: dict[Case, Figures]) -> dict[str, str | float]:
         "two_processes": round(judged(TWO).rate / ceiling.rate, 2),
         "two_processes_cores_busy": round(judged(TWO).busy or 0.0, 2),
         "vs_executemany": round(writer.rate / judged("executemany").rate, 2),
-        "vs_connect": round(writer.rate / sink.rate, 2),
-        "cpu_vs_connect": round(writer.cpu / sink.cpu, 2),
+        **_beside("vs_connect", judged(AS_FAST), judged(FAST)),
+        **(
+            _beside("vs_connect_defaults", judged(AS_DEFAULTS), found[(DEFAULTS, "narrow", 500)])
+            if (DEFAULTS, "narrow", 500) in found
+            else {}
+        ),
+    }
+
+
+def _beside(name: str, writer: Figures, sink: Figures) -> dict[str, float]:
+    return {
+        name: round(writer.rate / sink.rate, 2),
+        f"cpu_{name}": round(writer.cpu / sink.cpu, 2),
     }
 
 
@@ -193,17 +216,21 @@ def show(found: dict[Case, Figures], latencies: list[float]) -> None:
     table = Table(title="Into one Postgres, fsync on")
     table.add_column("client")
     table.add_column("records")
-    titles = ("batch", "rows/s", "CPU us a row", "first row s", "resident MiB", "cores busy")
+    titles = (
+        "batch", "rows/s", "CPU us a row", "of it s at start", "first row s", "resident MiB",
+        "cores busy",
+    )  # fmt: skip
     for title in titles:
         table.add_column(title, justify="right")
     for (name, shape, size), figures in found.items():
         table.add_row(
             name, shape, f"{size:,}", f"{figures.rate:,.0f}", f"{figures.cpu:,.1f}",
+            "" if figures.start is None else f"{figures.start:.2f}",
             "" if figures.first is None else f"{figures.first:.1f}",
             "" if figures.resident is None else f"{figures.resident / (1 << 20):,.0f}",
             "" if figures.busy is None else f"{figures.busy:.0%}",
         )  # fmt: skip
-    Console(width=110).print(table)
+    Console(width=130).print(table)
     milliseconds = [each * 1000 for each in latencies]
     print(
         f"From sending a record to its row, batch.timeout {whole_writer.TIMEOUT * 1000:.0f} ms:"
