@@ -122,6 +122,32 @@ def test_a_secret_that_goes_first_leaves_rows_and_an_event_that_names_them(
     job.evidence.query(f"delete from sluice.offsets where job_uid = '{uid}'")
 
 
+def test_a_changed_secret_of_the_broker_is_followed_in_the_middle(
+    start: Start, where: Target
+) -> None:
+    """The operator by itself, the pods by being made anew."""
+    servers = f"kafka.{where.system}.svc:9092"
+
+    def mount(bootstrap: str) -> None:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "broker"}}
+        content = secret | {"stringData": {"bootstrapServers": bootstrap}}
+        where.kubectl.apply(json.dumps(content), f"--namespace={where.jobs}")
+
+    mount(servers)
+    job = start(COUNT, connections={"kafka": {"name": "broker"}})
+    job.wait_rows(MIDDLE)
+    before = {*job.pods("fetcher"), *job.pods("writer")}
+    assert before
+    mount(f"{servers},kafka.{where.system}.svc.cluster.local:9092")
+
+    def made_anew() -> bool:
+        return before.isdisjoint([*job.pods("fetcher"), *job.pods("writer")])
+
+    job.wait("pods made anew", made_anew, 90)
+    job.wait_complete()
+    job.judge()
+
+
 def test_what_somebody_deletes_is_made_again(start: Start, where: Target) -> None:
     job = start(COUNT)
     job.wait_rows(MIDDLE)
