@@ -163,16 +163,15 @@ def test_an_older_record_in_a_row_is_stale(seed: int, which: int) -> None:
     found = written(WriteMode.UPSERT, seed)
     records = {message.record.id: message.record for message in found.messages}
     stored = list(found.stored)
-    place = which % len(stored)
     older = [
-        record
+        (place, record)
+        for place, row in enumerate(stored)
         for record in records.values()
-        if record.row == stored[place].row
-        and not record.bad
-        and record.version < records[stored[place].record].version
+        if record.row == row.row and not record.bad and record.version < records[row.record].version
     ]
     assume(older)
-    stored[place] = Stored(older[0].row, older[0].id, older[0].number)
+    place, record = older[which % len(older)]
+    stored[place] = Stored(record.row, record.id, record.number)
     assert violated(replace(found, stored=stored)) == {"stale"}
 
 
