@@ -1,5 +1,6 @@
 """The fetcher's metrics."""
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -69,3 +70,9 @@ LATENCY: Final = Histogram(
     "Time of an attempt, from its start to the last byte.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+
+
+@cache
+def responses(status: int) -> Counter:
+    """Return the counter of one status; to look it up by its label costs as much as to count."""
+    return RESPONSES.labels(str(status))

@@ -19,6 +19,8 @@ LONGEST: Final = 24 * 3600.0
 """Seconds that a job rests at the most for one header."""
 _FAMILIES: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
 _RESETS: Final = ("reset", "reset-after")
+_TELLING: Final = ("ratelimit", *(f"{family}-remaining" for family in _FAMILIES))
+"""The headers without which nothing is said of a quota."""
 _MEMBER: Final = re.compile(r'(?:"[^"]*"|[^,"])+')
 _PARAMETER: Final = re.compile(r"[;,]\s*([a-z]+)\s*=\s*(\d+)")
 _NAME: Final = re.compile(r'\s*"?([^";,]*)')
@@ -31,6 +33,9 @@ def exhausted_for(headers: Mapping[str, str], now: float) -> float | None:
     ``headers`` looks names up whatever their case; ``now`` is Unix time in seconds. A moment is
     compared with the API's own clock, if the answer has a date.
     """
+    # Most answers say nothing: a date would be parsed for each of them in vain.
+    if not any(name in headers for name in _TELLING):
+        return None
     waits = [*_policies(headers), *_fields(headers, _clock(headers, now))]
     return max((min(max(0.0, wait), LONGEST) for wait in waits), default=None)
 

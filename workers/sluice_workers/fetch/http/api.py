@@ -11,9 +11,9 @@ from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.credentials import Credentials
 from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
-from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError, Walk
+from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError
 from sluice_workers.fetch.http.progress import Parked, Progress
-from sluice_workers.fetch.http.request import Requests
+from sluice_workers.fetch.http.request import Request, Requests
 from sluice_workers.fetch.http.template import InvalidItemError
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
@@ -51,44 +51,58 @@ class Api:
     async def ask(self, item: Item, route: Route) -> Fetched | Failure:
         """Ask for one item, all its pages; the first request is permitted already."""
         try:
-            progress = self._parked.take((item.partition, item.offset)) or self._begin(item)
-        except InvalidItemError as error:
+            if self._pages is None:
+                return await self._ask_once(self._requests.first(item), route)
+            parked = self._parked.take((item.partition, item.offset))
+            progress = parked or Progress(*self._pages.first(self._requests.first(item)))
+        except (InvalidItemError, TooLargeError) as error:
             return failure(error)
+        return await self._walk(item, progress, self._pages, route)
+
+    async def _ask_once(self, request: Request, route: Route) -> Fetched | Failure:
+        """Ask for an item that is one request. Raises ``TooLargeError``."""
+        answer = await self._exchange.ask(request, request.url, route)
+        if isinstance(answer, Failure):
+            return answer
+        self._check(sum(map(len, answer.records)))
+        return Fetched(answer.records, datetime.now(UTC), answer.rest)
+
+    async def _walk(
+        self, item: Item, progress: Progress, pages: Pages, route: Route
+    ) -> Fetched | Failure:
         while True:
             outcome = await self._exchange.ask(progress.request, progress.walk.home, route)
             if isinstance(outcome, Failure):
                 return self._stopped(item, progress, outcome)
             try:
-                if not self._follow(progress, outcome):
+                if not self._follow(progress, outcome, pages):
                     return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
             except (TooLargeError, PaginationError, MalformedAnswerError) as error:
                 return failure(error)
             metrics.PAGES.inc()
             await self._permission()
 
-    def _begin(self, item: Item) -> Progress:
-        request = self._requests.first(item)
-        if self._pages is None:
-            return Progress(request, Walk(request.url))
-        return Progress(*self._pages.first(request))
-
-    def _follow(self, progress: Progress, answer: Answer) -> bool:
+    def _follow(self, progress: Progress, answer: Answer, pages: Pages) -> bool:
         """Take a page's records; return whether another page is to be asked for."""
         progress.records += answer.records
         progress.size += sum(map(len, answer.records))
         progress.resumed = False
-        if progress.size > self._most_bytes:
-            raise TooLargeError(
-                f"the item's records are longer than maxItemBytes ({self._most_bytes})"
-            )
-        if self._pages is None or answer.ignored:
+        self._check(progress.size)
+        if answer.ignored:
             return False
-        page = Page(answer.document, answer.records, answer.url, answer.links)
-        found = self._pages.follow(progress.request, page, progress.walk)
+        links = answer.headers.getall("link", ())
+        page = Page(answer.document, answer.records, answer.url, links)
+        found = pages.follow(progress.request, page, progress.walk)
         if found is None:
             return False
         progress.request, progress.walk = found
         return True
+
+    def _check(self, size: int) -> None:
+        if size > self._most_bytes:
+            raise TooLargeError(
+                f"the item's records are longer than maxItemBytes ({self._most_bytes})"
+            )
 
     def _stopped(self, item: Item, progress: Progress, why: Failure) -> Failure:
         """Keep what earlier pages brought for the item's next attempt, if that may succeed."""

@@ -1,6 +1,7 @@
 """One page: a request, where it is led to, with credentials; its answer, or how it failed."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 import aiohttp
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sluice_api.http import Action, Http
@@ -67,8 +68,7 @@ class Answer:
 
     document: object
     records: tuple[bytes, ...]
-    links: tuple[str, ...]
-    """The values of its Link headers."""
+    headers: CIMultiDictProxy[str]
     url: str
     """Where it came from: after redirects another than what was asked for."""
     rest: float | None
@@ -167,18 +167,20 @@ class Exchange:
                 auto_decompress=False,
             ) as response,
         ):
-            metrics.RESPONSES.labels(str(response.status)).inc()
-            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and sending.route.proxy:
+            status, reader = response.status, None
+            metrics.responses(status).inc()
+            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and sending.route.proxy:
                 return Failure(FailureReason.PROXY, "the proxy wants other credentials")
-            reader = None
-            if self._responses.look_into(response.status):
-                success = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
+            meaning = self._responses.by_status(status)
+            if meaning is None or meaning.action is Action.SUCCESS:
+                success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
                 reader = self._records.reader() if success else Whole(self._records)
                 await self._bounds.read(response, reader)
-        meaning = self._responses.meaning(response.status, reader.document if reader else None)
+        if meaning is None:
+            meaning = self._responses.meaning(status, reader.document if reader else None)
         if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:
             return _answer(request, response, reader, meaning)
-        if meaning.action is None and response.status in REDIRECTS and self._most_redirects:
+        if meaning.action is None and status in REDIRECTS and self._most_redirects:
             self._redirect(sending, response)
             return None
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
@@ -249,9 +251,9 @@ def _answer(
     return Answer(
         document=reader.document if reader is not None else None,
         records=records,
-        links=tuple(response.headers.getall("link", ())),
+        headers=response.headers,
         url=request.url,
-        rest=exhausted_for(response.headers, datetime.now(UTC).timestamp()),
+        rest=exhausted_for(response.headers, time.time()),
         ignored=ignored,
     )
 

@@ -33,8 +33,9 @@ class Bounds:
         the connection raise.
         """
         decode = decoder(response.headers.get("content-encoding"))
+        content = response.content
         begin, arrived, size = time.monotonic(), 0, 0
-        while chunk := await response.content.readany():
+        while not content.at_eof() and (chunk := await content.readany()):
             arrived += len(chunk)
             self._check(arrived, begin)
             for piece in (chunk,) if decode is None else decode.feed(chunk):

@@ -38,10 +38,16 @@ class Responses:
             for index, rule in enumerate(rules)
         ]
         self._only_by_status = not any(path for _, path in self._rules)
+        self._known: dict[int, Meaning] = {}
 
-    def look_into(self, status: int) -> bool:
-        """Whether the body of an answer must be read: its records, or what a rule looks for."""
-        return not self._only_by_status or self.meaning(status, None).action is Action.SUCCESS
+    def by_status(self, status: int) -> Meaning | None:
+        """Return what an answer means whatever its body says; None where a rule looks into that."""
+        if not self._only_by_status:
+            return None
+        found = self._known.get(status)
+        if found is None:
+            found = self._known[status] = self.meaning(status, None)
+        return found
 
     def meaning(self, status: int, document: object) -> Meaning:
         """Return what an answer means. Raises ``MalformedAnswerError``: a path does not apply."""

@@ -29,7 +29,7 @@ def responses(*rules: dict[str, Any], authenticated: bool = False) -> Responses:
 def test_without_rules_the_status_decides(status: int, action: Action | None) -> None:
     found = responses()
     assert found.meaning(status, None).action is action
-    assert found.look_into(status) == (action is Action.SUCCESS)
+    assert found.by_status(status) == found.meaning(status, None)
 
 
 def test_with_credentials_401_asks_for_others() -> None:
@@ -50,7 +50,7 @@ def test_the_first_rule_that_fits_decides() -> None:
     assert refused.action is Action.FAILURE
     assert refused.why == 'by responses[3]: {"code":"no such user"}'
     assert found.meaning(200, {"id": 1}).action is Action.SUCCESS
-    assert found.look_into(500)
+    assert found.by_status(500) is None
 
 
 @pytest.mark.parametrize("empty", [None, False, 0, "", [], {}])
