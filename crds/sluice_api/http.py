@@ -22,6 +22,13 @@ class Method(StrEnum):
     PATCH = "PATCH"
 
 
+class Version(StrEnum):
+    """The version of HTTP that requests are made by."""
+
+    HTTP_1_1 = "HTTP/1.1"
+    HTTP_2 = "HTTP/2"
+
+
 class Body(Model):
     """What requests carry: exactly one of json, form and text."""
 
@@ -118,6 +125,12 @@ class Http(Model):
                 field=".url",
             ),
             rule(
+                "self.version != 'HTTP/2' || self.url.startsWith('https://')",
+                "'HTTP/2 is agreed upon by TLS and needs an https:// URL, found \"'"
+                " + self.url + '\"'",
+                field=".version",
+            ),
+            rule(
                 "!has(self.headers) || self.headers.all(name,"
                 " name.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')"
                 r" && !self.headers[name].matches('[\\r\\n]'))",
@@ -146,6 +159,9 @@ class Http(Model):
     the item; each is percent-encoded."""
     method: Method = Method.GET
     """The method of every request."""
+    version: Version = Version.HTTP_1_1
+    """HTTP/2 puts many requests on few connections; a server that knows no HTTP/2 is asked by
+    HTTP/1.1 all the same."""
     query: dict[str, Template] = Field(default_factory=dict, max_length=64)
     """Parameters added to the URL; the values are templates, and percent-encoded."""
     headers: dict[str, Template] = Field(default_factory=dict, max_length=64)

@@ -53,6 +53,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         'spec.source.http.method: Unsupported value: "DELETE": supported values: "GET", "POST"',
     ),
     (
+        http(version="HTTP/2", url="http://api.example.com/{key}"),
+        "spec.source.http.version: Invalid value: HTTP/2 is agreed upon by TLS and needs an"
+        ' https:// URL, found "http://api.example.com/{key}"',
+    ),
+    (
         http(body={"text": "x", "form": {"a": "b"}}),
         "spec.source.http.body: Invalid value: exactly one of json, form and text must be given,"
         " found 2",

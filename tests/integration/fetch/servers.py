@@ -1,10 +1,12 @@
 """Debian's Redis and nginx on loopback, for tests that stop them or need one of their own."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,40 @@ class OwnRedis:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class Nginx:
+    """HTTPS with HTTP/2 in front of a backend, by ``certificate.pem`` of the folder."""
+
+    def __init__(self, folder: Path, backend: int, *, http2: bool = True, also: str = "") -> None:
+        """``also`` is said of the server besides."""
+        self.port = free_port()
+        settings = folder / f"nginx-{self.port}.conf"
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        paths = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in kinds)
+        settings.write_text(
+            f"daemon off; user root; worker_processes 1; pid {folder}/nginx-{self.port}.pid;"
+            f" error_log {folder}/nginx.log; events {{ worker_connections 4096; }}"
+            f" http {{ access_log off; {paths} client_max_body_size 8m;"
+            f" server {{ listen 127.0.0.1:{self.port} ssl {'http2' if http2 else ''};"
+            f" ssl_certificate {folder}/certificate.pem;"
+            f" ssl_certificate_key {folder}/certificate.pem; {also}"
+            f" location = /gone {{ return 444; }}"
+            f" location / {{ proxy_pass http://127.0.0.1:{backend}; proxy_buffering off;"
+            f" add_header X-Protocol $server_protocol; }} }} }}"
+        )
+        command, environment = _command("sbin/nginx", "-p", str(folder), "-c", str(settings))
+        self.process = subprocess.Popen(command, env=environment)
+        until_it_listens(self.process, self.port)
+
+    def quit(self) -> None:
+        """End as on a reload: what is under way is answered."""
+        self.process.send_signal(signal.SIGQUIT)
+
+    def kill(self) -> None:
+        """End at once, with all its connections."""
+        self.process.terminate()
+        self.process.wait()
 
 
 @contextmanager

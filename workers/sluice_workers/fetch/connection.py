@@ -14,11 +14,15 @@ from aiohttp_socks import ProxyConnector, ProxyType
 from yarl import URL
 
 from sluice_workers.fetch.addresses import Addresses, ForbiddenAddressError
+from sluice_workers.fetch.http2.pool import HTTP_1, HTTP_2, tls
+from sluice_workers.fetch.http2.session import Http2Session
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.proxy import Proxy
 from sluice_workers.wire import FailureReason
 
 Result = TypeVar("Result")
+Session = aiohttp.ClientSession | Http2Session
+"""A pool of connections; requests are made of both alike."""
 
 PATIENCE: Final = 0.5
 """Seconds that a request waits for another's connection to be closed."""
@@ -159,27 +163,38 @@ def open_session(
     addresses: Addresses,
     proxy: Proxy | None = None,
     tally: Tally | None = None,
-) -> aiohttp.ClientSession:
-    """Open a pool; to be called inside the event loop that uses it."""
+    *,
+    http2: bool = False,
+) -> Session:
+    """Open a pool; to be called inside the event loop that uses it.
+
+    ``limit`` bounds the connections by HTTP/1.1.
+    """
     through, auth = None, None
     if proxy is not None and proxy.scheme != "socks5":
         through = URL.build(scheme=proxy.scheme, host=proxy.host, port=proxy.port)
         if proxy.username is not None:
             auth = _Account(proxy.username, proxy.password, "utf-8")
-    return aiohttp.ClientSession(
-        connector=_connector(limit, addresses, proxy, tally),
+    # aiohttp's own TLS would do for HTTP/1.1, but trust what was trusted when it was imported.
+    options = {"ssl": tls(HTTP_1)} if http2 else {}
+    session = aiohttp.ClientSession(
+        connector=_connector(limit, addresses, proxy, tally, **options),
         proxy=through,
         proxy_auth=auth,
         # What one item's answer sets is nothing to the next item.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
     )
+    if not http2:
+        return session
+    connector = _connector(0, addresses, proxy, tally, ssl=tls(HTTP_2, HTTP_1))
+    return Http2Session(session, connector, (through, auth), IDLE)
 
 
 def _connector(
-    limit: int, addresses: Addresses, proxy: Proxy | None, tally: Tally | None
+    limit: int, addresses: Addresses, proxy: Proxy | None, tally: Tally | None, **options: Any
 ) -> aiohttp.TCPConnector:
-    options: dict[str, Any] = {"limit": limit, "keepalive_timeout": IDLE}
+    options |= {"limit": limit, "keepalive_timeout": IDLE}
     if proxy is not None and proxy.scheme == "socks5":
         return _SocksConnector(
             tally,

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice_api.errors import ConfigurationError, DependencyError
-from sluice_api.http import Http
+from sluice_api.http import Http, Version
 from sluice_workers import failures, kafka
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
@@ -140,10 +140,11 @@ class Fetcher:
     def _ways(self, folder: Path, redis: Redis) -> Routes:
         settings = self._settings
         proxies = settings.proxies
+        http2 = settings.http is not None and settings.http.version is Version.HTTP_2
         if proxies is None and settings.max_connections is None:
-            return Direct(settings.concurrency, self._addresses)
+            return Direct(settings.concurrency, self._addresses, http2=http2)
         file = folder / "proxies" / proxies.secret_ref.key if proxies else None
-        bounds = Bounds(proxies, file, settings.max_connections)
+        bounds = Bounds(proxies, file, settings.max_connections, http2)
         shared = proxies.shared if proxies else None
         key = f"sluice:{{shared/{shared}}}:permits" if shared else settings.job.redis_key("permits")
         permits = Permits(redis, key, uuid.uuid4().hex)

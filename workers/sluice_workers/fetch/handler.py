@@ -13,6 +13,7 @@ from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self, cast
 
+import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
@@ -144,7 +145,9 @@ class _Transport(httpx.AsyncBaseTransport):
         if attempt.route.proxy is not None:
             self._addresses.check(request.url.host)
         request.headers.update(attempt.route.headers or {})
-        transport = AiohttpTransport(verify=self._tls, client=attempt.route.session)
+        session = attempt.route.session
+        assert isinstance(session, aiohttp.ClientSession)  # noqa: S101  HTTP/2 is http's
+        transport = AiohttpTransport(verify=self._tls, client=session)
         response = await _sent(transport, request, attempt.route.tally)
         attempt.rest = exhausted_for(response.headers, datetime.now(UTC).timestamp())
         return response

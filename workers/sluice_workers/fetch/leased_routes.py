@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import aiohttp
-
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.source import Proxies, Sticky
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breaker import Breaker
-from sluice_workers.fetch.connection import Tally, open_session
+from sluice_workers.fetch.connection import Session, Tally, open_session
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.permits import Ask, Permits
 from sluice_workers.fetch.proxy import Proxy, parse_list
@@ -55,6 +53,8 @@ class Bounds:
     """The list of proxies."""
     most: int | None
     """Connections to the API, through all proxies."""
+    http2: bool = False
+    """Whether connections offer HTTP/2, so that one may take several requests."""
 
     @property
     def each(self) -> int:
@@ -150,28 +150,33 @@ class LeasedRoutes:
 
     def _serve(self) -> None:
         """Give ways to those that wait, the first first."""
-        now, used = time.monotonic(), sum(route.in_use for route in self._routes)
+        now = time.monotonic()
         for waiter in list(self._waiters):
-            if self._bounds.total is not None and used >= self._total:
-                return
             if waiter.future.done():
                 continue
             route = self._choice(waiter, now)
             if route is not None:
                 route.in_use += 1
-                route.peak = max(route.peak, route.in_use)
-                used += 1
+                route.peak = max(route.peak, route.needed())
                 waiter.future.set_result(route)
             elif not self._bounds.sticky:
                 return
 
     def _choice(self, waiter: _Waiter, now: float) -> Route | None:
+        routes = self._routes
+        if self._bounds.total is not None and self._needed() >= self._total:
+            # No connection more, but those that are needed anyway may take another request.
+            routes = [route for route in routes if route.needed(1) == route.needed()]
         if not self._bounds.sticky:
-            return choose(self._routes, now)
+            return choose(routes, now)
         if not waiter.preferred:
             order = preference(waiter.key, [route.name for route in self._routes])
             waiter.preferred = [self._routes[index] for index in order]
-        return follow(waiter.preferred, now)
+        route = follow(waiter.preferred, now)
+        return route if route in routes else None
+
+    def _needed(self) -> int:
+        return sum(route.needed() for route in self._routes)
 
     async def _keep(self) -> None:
         """Keep list and lease up to date."""
@@ -216,11 +221,11 @@ class LeasedRoutes:
         if self._bounds.total is not None:
             self._total = granted[-1]
         for route, allowed in zip(routes, granted, strict=False):
-            route.allowed, route.peak = allowed, route.in_use
+            route.allowed, route.peak = allowed, route.needed()
             _measure(route, route.open, resting=route.resting)
 
     def _wanted(self, route: Route, waiting: int) -> int:
-        return min(self._bounds.each, max(route.peak, route.open, route.in_use + waiting))
+        return min(self._bounds.each, max(route.peak, route.open, route.needed(waiting)))
 
     def _waiting(self) -> Counter[Route]:
         """Count those that wait for each way; who may take any counts for an even part of all."""
@@ -264,8 +269,9 @@ class LeasedRoutes:
         route = Route(name, self._open(proxy, tally), breaker, tally, proxy)
         return route
 
-    def _open(self, proxy: Proxy | None, tally: Tally | None) -> aiohttp.ClientSession:
-        return open_session(self._bounds.each, self._addresses, proxy, tally)
+    def _open(self, proxy: Proxy | None, tally: Tally | None) -> Session:
+        bounds = self._bounds
+        return open_session(bounds.each, self._addresses, proxy, tally, http2=bounds.http2)
 
     def _may_open(self, route: Route) -> bool:
         if self._permits.ended(time.monotonic()) or route.open >= route.allowed:

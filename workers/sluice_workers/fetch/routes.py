@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
-
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breaker import Breaker
-from sluice_workers.fetch.connection import Tally, open_session
+from sluice_workers.fetch.connection import Session, Tally, open_session
+from sluice_workers.fetch.http2.session import Http2Session
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.proxy import Proxy
 
@@ -19,20 +18,30 @@ class Route:
     """One way to the API."""
 
     name: str
-    session: aiohttp.ClientSession
+    session: Session
     breaker: Breaker | None = None
     tally: Tally | None = None
     proxy: Proxy | None = None
     allowed: int = 0
     """Connections that may be used."""
     in_use: int = 0
+    """Requests that are under way."""
     peak: int = 0
-    """Connections that were used at once since the lease was renewed."""
+    """Connections that were needed at once since the lease was renewed."""
+
+    @property
+    def streams(self) -> int:
+        """Requests that a connection takes at once."""
+        return self.session.streams if isinstance(self.session, Http2Session) else 1
+
+    def needed(self, more: int = 0) -> int:
+        """Return the connections for what is under way, and so many requests more."""
+        return -(-(self.in_use + more) // self.streams)
 
     @property
     def free(self) -> bool:
-        """Whether it has a permit that nobody uses."""
-        return self.in_use < self.allowed
+        """Whether its permits leave room for one more request."""
+        return self.needed(1) <= self.allowed
 
     @property
     def resting(self) -> bool:
@@ -84,8 +93,8 @@ class Routes(Protocol):
 class Direct:
     """The one way of a job without proxies and without a bound of connections."""
 
-    def __init__(self, concurrency: int, addresses: Addresses) -> None:
-        self._route = Route("direct", open_session(concurrency, addresses))
+    def __init__(self, concurrency: int, addresses: Addresses, *, http2: bool = False) -> None:
+        self._route = Route("direct", open_session(concurrency, addresses, http2=http2))
         self.trouble = None
 
     async def take(self, key: bytes) -> Route:  # noqa: ARG002  all go the same way

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
-import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -30,6 +29,7 @@ from sluice_workers.fetch.http.reading import Bounds, TooSlowError
 from sluice_workers.fetch.http.request import Request
 from sluice_workers.fetch.http.responses import Meaning, Responses
 from sluice_workers.fetch.http.template import InvalidItemError
+from sluice_workers.fetch.http2.session import Response
 from sluice_workers.fetch.kept_headers import kept_headers
 from sluice_workers.fetch.outcome import Failure
 from sluice_workers.fetch.quota import exhausted_for
@@ -202,7 +202,7 @@ class Exchange:
             self._addresses.check(found.host)
         return found, headers
 
-    def _redirect(self, sending: _Sending, response: aiohttp.ClientResponse) -> None:
+    def _redirect(self, sending: _Sending, response: Response) -> None:
         target = response.headers.get("location", "")
         sending.visited.add(sending.request.url)
         told = f"{response.status} from {without_query(sending.request.url)}"
@@ -240,7 +240,7 @@ def failure(error: Exception) -> Failure:
 
 
 def _answer(
-    request: Request, response: aiohttp.ClientResponse, reader: Reader | None, meaning: Meaning
+    request: Request, response: Response, reader: Reader | None, meaning: Meaning
 ) -> Answer:
     ignored = meaning.action is Action.IGNORE
     try:
@@ -259,7 +259,7 @@ def _answer(
 
 
 def _refusal(
-    response: aiohttp.ClientResponse, meaning: Meaning, grant: Grant | None, *, redirects: int
+    response: Response, meaning: Meaning, grant: Grant | None, *, redirects: int
 ) -> Failure:
     now = datetime.now(UTC)
     message = f"the API answered {response.status} {response.reason or ''}".strip()

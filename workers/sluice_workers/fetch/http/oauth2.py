@@ -23,6 +23,7 @@ import orjson
 from cryptography.fernet import Fernet, InvalidToken
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from yarl import URL
 
 from sluice_api.auth import Auth, ClientAuthentication, OAuth2ClientCredentials
 from sluice_api.names import JobName
@@ -207,8 +208,9 @@ class ClientCredentials:
             headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             fields |= {"client_id": client.id, "client_secret": client.secret}
-        request = route.session.post(
-            self._settings.token_url,
+        request = route.session.request(
+            "POST",
+            URL(self._settings.token_url),
             data=urlencode(fields).encode(),
             headers=headers,
             allow_redirects=False,

@@ -4,10 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
-
 from sluice_workers.fetch.http.answer import Reader
 from sluice_workers.fetch.http.body import TooLargeError, decoder
+from sluice_workers.fetch.http2.session import Response
 
 GRACE: Final = 5.0
 """Seconds that an answer may begin slowly."""
@@ -26,7 +25,7 @@ class Bounds:
     least_rate: int
     """Bytes a second, encoded."""
 
-    async def read(self, response: aiohttp.ClientResponse, reader: Reader) -> None:
+    async def read(self, response: Response, reader: Reader) -> None:
         """Read to the end.
 
         Raises ``TooLargeError``, ``TooSlowError``, ``MalformedAnswerError`` and what the reader and
