@@ -8,7 +8,7 @@ WINDOW: Final = 30.0
 """Seconds that a meter looks back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Slot:
     second: int
     count: int
@@ -29,8 +29,10 @@ class Meter:
         """Count something, and the sum of its measure."""
         second = int(now)
         if self._slots and self._slots[-1].second == second:
-            last = self._slots.pop()
-            count, total = last.count + count, last.total + total
+            last = self._slots[-1]
+            last.count += count
+            last.total += total
+            return
         self._slots.append(_Slot(second, count, total))
         self._forget(now)
 

@@ -50,7 +50,7 @@ class Producer:
 
         Raises ``DependencyError``; then all of them must be sent again.
         """
-        client = await self._opened()
+        client = self._client or await self._opened()
         try:
             sent = [
                 await client.send(

@@ -125,6 +125,6 @@ def refuse_other_generation(topic: str, headers: Iterable[tuple[str, bytes]], wa
     if found is not None and found != str(wanted):
         raise DependencyError(
             "TopicRecreated",
-            f"topic {topic} holds records of generation {found}, wanted {wanted}: it was made anew"
-            " behind the operator's back",
+            f"topic {topic} holds messages of generation {found}, this job reads generation"
+            f" {wanted}: the topic was made anew; delete the job and create it again",
         )

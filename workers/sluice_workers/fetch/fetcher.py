@@ -8,44 +8,33 @@ import asyncio
 import logging
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sluice_api.errors import ConfigurationError, DependencyError
-from sluice_api.http import Http, Version
+from sluice_api.errors import DependencyError
 from sluice_workers import failures, kafka
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
-from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.assembly import Assembly
 from sluice_workers.fetch.backlog import Backlog
 from sluice_workers.fetch.breaker import Breaker, blames_api
+from sluice_workers.fetch.completion import Completions
 from sluice_workers.fetch.done import DoneSets
-from sluice_workers.fetch.handler import HandlerApi
-from sluice_workers.fetch.http.api import Api
-from sluice_workers.fetch.http.credentials import Credentials, Static
-from sluice_workers.fetch.http.oauth2 import ClientCredentials
 from sluice_workers.fetch.intake import Intake
-from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
-from sluice_workers.fetch.outcome import Again, Failure, Fetched, GivenUp
-from sluice_workers.fetch.output import dead_item, record_messages
+from sluice_workers.fetch.outcome import Again, Failure, Fetched
 from sluice_workers.fetch.partition import Work
-from sluice_workers.fetch.permits import Permits
-from sluice_workers.fetch.rate_limit import Limiter, TokenBucket, Unlimited
 from sluice_workers.fetch.recoveries import Recoveries
-from sluice_workers.fetch.routes import Direct, Route, Routes
+from sluice_workers.fetch.routes import Route
 from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.runtime.cancel import cancel
-from sluice_workers.settings import FetcherSettings, KafkaConnection, read_secret, read_text
+from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
 
@@ -69,13 +58,11 @@ class Fetcher:
         self._context = context
         self._backlog = Backlog()
         self._breaker = Breaker(settings.circuit_breaker)
-        self._addresses = Addresses(settings.allowed_addresses)
-        self._completions: set[asyncio.Task[None]] = set()
+        self._acknowledging: set[asyncio.Task[None]] = set()
         """What waits for the broker's and Redis's acknowledgements."""
         self._troubles = Troubles()
-        now = time.monotonic()
-        self._done, self._latency, self._bytes = Meter(now), Meter(now), Meter(now)
-        self._total = self._failed = self._in_flight = 0
+        self._latency = Meter(time.monotonic())
+        self._in_flight = 0
 
     async def run(self) -> None:
         """Fetch until told to stop; what fails outside is tried again for ever."""
@@ -84,10 +71,11 @@ class Fetcher:
         redis = failures.connect(read_text(folder / "redis" / "url").strip())
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
-        self._recoveries = Recoveries(self._failures)
-        self._limiter = self._limit(redis)
-        self._source = self._what_is_asked(folder, redis)
-        self._routes = self._ways(folder, redis)
+        recoveries = Recoveries(self._failures)
+        parts = Assembly(settings, folder, redis, self._troubles.say)
+        self._limiter = parts.limiter()
+        self._source = parts.source(self._permission)
+        self._routes = parts.routes()
         consumer = kafka.consumer(
             connection,
             group=settings.job.group("fetch"),
@@ -104,7 +92,15 @@ class Fetcher:
             enough,
             settings.window,
             done_sets,
-            self._recoveries.tell,
+            recoveries.tell,
+        )
+        self._completions = Completions(
+            self._producer,
+            settings.records,
+            self._failures,
+            recoveries,
+            self._troubles,
+            self._intake.finish,
         )
         reporting = asyncio.create_task(self._report())
         try:
@@ -113,48 +109,6 @@ class Fetcher:
         finally:
             reporting.cancel()
             await self._close(consumer, redis)
-
-    def _what_is_asked(self, folder: Path, redis: Redis) -> Api | HandlerApi:
-        """Return what is asked for each item. Raises ``ConfigurationError``."""
-        settings = self._settings
-        if settings.http is not None:
-            return Api(
-                settings.http,
-                read_secret(folder / "headers"),
-                self._credentials(settings.http, folder / "auth", redis),
-                self._permission,
-                self._addresses,
-            )
-        if settings.handler is None:
-            raise ConfigurationError("fetcher.json: one of http and handler must be given")
-        secrets = read_secret(folder / "handler")
-        return HandlerApi(settings.handler, secrets, self._permission, self._addresses)
-
-    def _credentials(self, http: Http, folder: Path, redis: Redis) -> Credentials | None:
-        if http.auth is None:
-            return None
-        if http.auth.oauth2_client_credentials is None:
-            return Static(http.auth, folder)
-        return ClientCredentials(http.auth, folder, redis, self._settings.job, http.timeout.seconds)
-
-    def _ways(self, folder: Path, redis: Redis) -> Routes:
-        settings = self._settings
-        proxies = settings.proxies
-        http2 = settings.http is not None and settings.http.version is Version.HTTP_2
-        if proxies is None and settings.max_connections is None:
-            return Direct(settings.concurrency, self._addresses, http2=http2)
-        file = folder / "proxies" / proxies.secret_ref.key if proxies else None
-        bounds = Bounds(proxies, file, settings.max_connections, http2)
-        shared = proxies.shared if proxies else None
-        key = f"sluice:{{shared/{shared}}}:permits" if shared else settings.job.redis_key("permits")
-        permits = Permits(redis, key, uuid.uuid4().hex)
-        return LeasedRoutes(bounds, permits, self._addresses, self._troubles.say)
-
-    def _limit(self, redis: Redis) -> Limiter:
-        limit = self._settings.rate_limit
-        if limit is None:
-            return Unlimited()
-        return TokenBucket(redis, self._settings.job, limit, self._troubles.say)
 
     async def _start(self, consumer: Any, connection: KafkaConnection) -> bool:
         """Start the clients of the broker; return False when told to stop before it answers."""
@@ -187,7 +141,7 @@ class Fetcher:
                     self._troubles.say(error.reason, str(error))
                     await pause(self._context.stopping)
             await self._drain()
-            await cancel([*tasks, *self._completions])
+            await cancel([*tasks, *self._acknowledging])
         try:
             await self._intake.commit()
         except DependencyError as error:
@@ -196,7 +150,7 @@ class Fetcher:
     async def _drain(self) -> None:
         """Wait for what is in flight, and for its acknowledgements; slots start nothing more."""
         deadline = time.monotonic() + DRAIN
-        while (self._in_flight or self._completions) and time.monotonic() < deadline:
+        while (self._in_flight or self._acknowledging) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
 
     async def _close(self, consumer: Any, redis: Redis) -> None:
@@ -233,19 +187,17 @@ class Fetcher:
         """Ask once; return how it failed, if it did."""
         started = time.monotonic()
         self._in_flight += 1
-        metrics.IN_FLIGHT.inc()
         try:
             outcome = await self._source.ask(work.item, route)
         finally:
-            metrics.IN_FLIGHT.dec()
             self._in_flight -= 1
         ended = time.monotonic()
         metrics.LATENCY.observe(ended - started)
         self._latency.add(ended, 1, ended - started)
         if isinstance(outcome, Fetched):
-            metrics.ATTEMPTS.labels("fetched").inc()
+            metrics.ATTEMPTS_FETCHED.inc()
             self._breaker.answered()
-            self._spawn(self._succeed(work, outcome))
+            self._spawn(self._completions.succeed(work, outcome))
         else:
             metrics.ATTEMPTS.labels(outcome.reason).inc()
             self._judge(work, outcome, started, ended)
@@ -292,8 +244,7 @@ class Fetcher:
             while wait := self._breaker.wait(time.monotonic()):
                 await asyncio.sleep(min(wait, PAUSE))
             try:
-                with metrics.TOKEN_WAIT.time():
-                    await self._limiter.acquire()
+                await self._limiter.acquire()
             except DependencyError as error:
                 self._troubles.say(error.reason, str(error))
                 await pause(self._context.stopping)
@@ -316,42 +267,7 @@ class Fetcher:
             put = self._backlog.put if self._breaker.is_open else self._backlog.put_first
             asyncio.get_running_loop().call_later(decision.delay, put, work)
         else:
-            self._spawn(self._give_up(work, decision))
-
-    async def _succeed(self, work: Work, fetched: Fetched) -> None:
-        """Produce the records, until the broker has them."""
-        topic = self._settings.records
-        messages = record_messages(work.item, fetched, topic)
-        await self._until_done(lambda: self._producer.send(topic.name, messages))
-        metrics.RECORDS.inc(len(fetched.records))
-        now = time.monotonic()
-        self._bytes.add(now, len(fetched.records), sum(map(len, fetched.records)))
-        self._recoveries.note(work.item)
-        self._finish(work, "fetched")
-
-    async def _give_up(self, work: Work, given_up: GivenUp) -> None:
-        """Put the item into the dead topic and the failed set, until both have it."""
-        dead = dead_item(work.item, given_up, datetime.now(UTC))
-        headers = work.item.headers
-        await self._until_done(lambda: self._failures.give_up([dead], headers))
-        self._failed += 1
-        self._finish(work, "given_up")
-
-    async def _until_done(self, attempt: Any) -> None:
-        while True:
-            try:
-                await attempt()
-            except DependencyError as error:
-                self._troubles.say(error.reason, str(error))
-                await asyncio.sleep(PAUSE)
-            else:
-                return
-
-    def _finish(self, work: Work, outcome: str) -> None:
-        metrics.ITEMS.labels(outcome).inc()
-        self._total += 1
-        self._done.add(time.monotonic())
-        self._intake.finish(work)
+            self._spawn(self._completions.give_up(work, decision))
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
         """Commit, or build the failed set again whenever Redis has lost it."""
@@ -364,8 +280,8 @@ class Fetcher:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work)
-        self._completions.add(task)
-        task.add_done_callback(self._completions.discard)
+        self._acknowledging.add(task)
+        task.add_done_callback(self._acknowledging.discard)
 
     async def _report(self) -> None:
         while True:
@@ -373,6 +289,7 @@ class Fetcher:
                 self._troubles.say("ApiUnavailable", self._breaker.message)
             if (trouble := self._routes.trouble) is not None:
                 self._troubles.say(*trouble)
+            metrics.IN_FLIGHT.set(self._in_flight)
             self._context.report(self._state(time.monotonic()))
             await asyncio.sleep(1)
 
@@ -383,11 +300,11 @@ class Fetcher:
             trouble=self._troubles.current(),
             assigned=self._intake.assigned,
             in_flight=self._in_flight,
-            done=self._total,
-            failed=self._failed,
-            rate=self._done.rate(now),
+            done=self._completions.total,
+            failed=self._completions.failed,
+            rate=self._completions.meter.rate(now),
             latency=self._latency.mean(now),
-            message_bytes=self._bytes.mean(now),
+            message_bytes=self._completions.bytes.mean(now),
         )
 
 

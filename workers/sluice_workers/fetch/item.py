@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice_api.errors import DependencyError
 from sluice_workers import wire
 from sluice_workers.settings import Topic
 
@@ -59,7 +58,7 @@ def read_item(
     of the topic: its offsets then mean something else than those that were committed.
     """
     given = tuple((name, value or b"") for name, value in headers)
-    _check_generation(topic, wire.header(given, wire.GENERATION))
+    wire.refuse_other_generation(topic.name, given, topic.generation)
     return Item(
         partition=partition,
         offset=offset,
@@ -76,15 +75,6 @@ def read_item(
         flaw=_flaw(key),
         headers=tuple(each for each in given if not each[0].startswith(wire.OURS)),
     )
-
-
-def _check_generation(topic: Topic, found: str | None) -> None:
-    if found is not None and found != str(topic.generation):
-        raise DependencyError(
-            "TopicRecreated",
-            f"Topic {topic.name} holds generation {found}, this job reads generation"
-            f" {topic.generation}: the topic was made anew; delete the job and create it again.",
-        )
 
 
 def _text(key: bytes) -> str:

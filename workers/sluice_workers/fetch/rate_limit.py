@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
 from sluice_api.source import RateLimit
+from sluice_workers.fetch import metrics
 
 AHEAD: Final = 0.2
 """Seconds' worth of tokens that may be reserved ahead, and that one lease takes at the most."""
@@ -51,26 +52,6 @@ class Limiter(Protocol):
 
     async def slow_down(self, *, rest: float, lower: bool) -> None:
         """Start nothing for ``rest`` seconds, then less. Raises ``DependencyError``."""
-
-
-class Unlimited:
-    """The limiter of a job without a rate limit: one process rests when its API asks for it."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-
-    def rest(self, now: float) -> float:
-        """Return the seconds left of the rest."""
-        return max(0.0, self._until - now)
-
-    async def acquire(self) -> None:
-        """Return at once, or after the rest."""
-        while rest := self.rest(time.monotonic()):
-            await asyncio.sleep(rest)
-
-    async def slow_down(self, *, rest: float, lower: bool) -> None:  # noqa: ARG002  no rate to lower
-        """Rest."""
-        self._until = max(self._until, time.monotonic() + rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +116,9 @@ class TokenBucket:
         """Take one token, waiting for it if need be."""
         self._waiting += 1
         try:
-            async with self._turn:
-                await self._token()
+            with metrics.TOKEN_WAIT.time():
+                async with self._turn:
+                    await self._token()
         finally:
             self._waiting -= 1
 
