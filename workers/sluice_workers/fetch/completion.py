@@ -51,7 +51,7 @@ class Completions:
         metrics.RECORDS.inc(count)
         self.bytes.add(time.monotonic(), count, sum(map(len, fetched.records)))
         self._recoveries.note(work.item)
-        metrics.ITEMS_FETCHED.inc()
+        metrics.counted(metrics.ITEMS, "fetched").inc()
         self._finish(work)
 
     async def give_up(self, work: Work, given_up: GivenUp) -> None:

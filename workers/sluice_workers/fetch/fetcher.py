@@ -195,7 +195,7 @@ class Fetcher:
         metrics.LATENCY.observe(ended - started)
         self._latency.add(ended, 1, ended - started)
         if isinstance(outcome, Fetched):
-            metrics.ATTEMPTS_FETCHED.inc()
+            metrics.counted(metrics.ATTEMPTS, "fetched").inc()
             self._breaker.answered()
             self._spawn(self._completions.succeed(work, outcome))
         else:

@@ -6,13 +6,10 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 ATTEMPTS: Final = Counter("sluice_fetch_attempts_total", "Requests by outcome.", ["outcome"])
-ATTEMPTS_FETCHED: Final = ATTEMPTS.labels("fetched")
-"""Looked up once: to do so costs as much as to count."""
 RESPONSES: Final = Counter(
     "sluice_fetch_responses_total", "Answers of the API to spec.source.http by status.", ["status"]
 )
 ITEMS: Final = Counter("sluice_fetch_items_total", "Items done, by how.", ["outcome"])
-ITEMS_FETCHED: Final = ITEMS.labels("fetched")
 RECORDS: Final = Counter("sluice_fetch_records_total", "Records acknowledged by the broker.")
 RETRIES: Final = Counter("sluice_fetch_retries_total", "Items put back to be tried again.")
 COMMITS: Final = Counter("sluice_fetch_commits_total", "Commits of the group's offsets.")
@@ -76,6 +73,6 @@ LATENCY: Final = Histogram(
 
 
 @cache
-def responses(status: int) -> Counter:
-    """Return the counter of one status."""
-    return RESPONSES.labels(str(status))
+def counted(counter: Counter, label: str | int) -> Counter:
+    """Return what counts one label; to look it up costs as much as to count."""
+    return counter.labels(str(label))

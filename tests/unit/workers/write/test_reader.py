@@ -46,7 +46,7 @@ def test_a_hole_in_a_partition_is_told(offsets: list[int]) -> None:
 
 def test_records_of_another_generation_are_refused() -> None:
     message = Received(b'{"id": 5}', headers=((wire.GENERATION, b"8"),))
-    with pytest.raises(DependencyError, match="generation 8, wanted 7"):
+    with pytest.raises(DependencyError, match="generation 8, this job reads generation 7"):
         reader(p0=0).read([[message]], 0.0)
 
 

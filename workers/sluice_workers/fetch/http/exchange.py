@@ -168,7 +168,7 @@ class Exchange:
             ) as response,
         ):
             status, reader = response.status, None
-            metrics.responses(status).inc()
+            metrics.counted(metrics.RESPONSES, status).inc()
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and sending.route.proxy:
                 return Failure(FailureReason.PROXY, "the proxy wants other credentials")
             meaning = self._responses.by_status(status)
