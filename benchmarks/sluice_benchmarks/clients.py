@@ -16,6 +16,7 @@ from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Fetched
 from sluice_workers.fetch.routes import Direct
+from sluice_workers.runtime.garbage import collect_seldom
 
 Ask = Callable[[], Awaitable[None]]
 
@@ -45,12 +46,19 @@ def raw_aiohttp(url: str, in_flight: int) -> Ask:
     return ask
 
 
+def tuned_aiohttp(url: str, in_flight: int) -> Ask:
+    """Raw aiohttp with the collector as the fetcher's processes have it."""
+    collect_seldom()
+    return raw_aiohttp(url, in_flight)
+
+
 async def permitted() -> None:
     """Permit everything."""
 
 
 def fetcher(url: str, in_flight: int) -> Ask:
-    """The fetcher's HTTP path: URL from the item, request, answer, records."""
+    """The fetcher's HTTP path in a process as its own: from item to records."""
+    collect_seldom()
     keys = itertools.count()
     http = Http(url=f"{url}/{{key}}")
     addresses = Addresses(("127.0.0.0/8",))
@@ -70,6 +78,7 @@ def fetcher(url: str, in_flight: int) -> Ask:
 CLIENTS: Final[dict[str, Callable[[str, int], Ask]]] = {
     "httpx": plain_httpx,
     "aiohttp": raw_aiohttp,
+    "aiohttp, tuned": tuned_aiohttp,
     "fetcher": fetcher,
 }
 

@@ -64,8 +64,8 @@ class Nginx:
             f" location / {{ proxy_pass http://127.0.0.1:{backend}; proxy_buffering off;"
             f" add_header X-Protocol $server_protocol; }} }} }}"
         )
-        command, environment = _command("sbin/nginx", "-p", str(folder), "-c", str(settings))
-        self.process = subprocess.Popen(command, env=environment)
+        program, environment = command("sbin/nginx", "-p", str(folder), "-c", str(settings))
+        self.process = subprocess.Popen(program, env=environment)
         until_it_listens(self.process, self.port)
 
     def quit(self) -> None:

@@ -18,13 +18,12 @@ import uvloop
 from sluice_api.errors import ConfigurationError
 from sluice_api.names import JobName
 from sluice_workers.runtime.context import ProcessContext
+from sluice_workers.runtime.garbage import collect_seldom
 from sluice_workers.runtime.logs import configure_logging
 from sluice_workers.runtime.metrics import share_metrics
 
 HEARTBEAT: Final = 1.0
 """Seconds between two messages to the supervisor."""
-GARBAGE_AFTER: Final = 20_000
-"""Objects that are made and not freed before the collector looks at them."""
 MISCONFIGURED: Final = 78
 """The exit code (EX_CONFIG) after a ``ConfigurationError``: starting again would not help."""
 
@@ -64,7 +63,7 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
 
 async def _serve(assignment: Assignment, pipe: Connection) -> None:
     target = _load(assignment.target)
-    _collect_seldom()
+    collect_seldom()
     context = ProcessContext(assignment.process, assignment.folder)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,17 +78,6 @@ async def _serve(assignment: Assignment, pipe: Connection) -> None:
         loop.remove_reader(pipe.fileno())
         with contextlib.suppress(OSError):
             pipe.send(context.state)
-
-
-def _collect_seldom() -> None:
-    """Let the collector pass over what was imported, and look at the rest now and then.
-
-    A worker holds tens of thousands of items for a while: by default the collector would go through
-    them hundreds of times a second to find nothing.
-    """
-    gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER, 20, 20)
-    gc.enable()
 
 
 def _orphaned(context: ProcessContext, pipe: Connection) -> None:

@@ -1,0 +1,18 @@
+"""How often the garbage collector looks."""
+
+import gc
+from typing import Final
+
+AFTER: Final = 20_000
+"""Objects that are made and not freed before the collector looks at them."""
+
+
+def collect_seldom() -> None:
+    """Let the collector pass over what was imported, and look at the rest now and then.
+
+    A worker holds tens of thousands of items for a while: by default the collector would go through
+    them hundreds of times a second to find nothing.
+    """
+    gc.freeze()
+    gc.set_threshold(AFTER, 20, 20)
+    gc.enable()
