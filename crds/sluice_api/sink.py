@@ -31,6 +31,13 @@ class RecordIds(StrEnum):
     APART = "Apart"
 
 
+class Buffer(StrEnum):
+    """Where records are between the topic and the table."""
+
+    TRANSACTIONAL = "Transactional"
+    DURABLE = "Durable"
+
+
 class Metadata(StrEnum):
     """What a column can hold besides a part of the record."""
 
@@ -92,6 +99,19 @@ class Migrations(Model):
     brought to their head before the table is checked. Needs manage to be false."""
 
 
+class DurableBuffer(Model):
+    """How much a durable buffer holds, and whom its mergers heed."""
+
+    max_records: int = Field(default=1_000_000, ge=1_000, le=1_000_000_000)
+    """Records that are buffered of the job, from which on its writers wait for the mergers; each
+    writer may exceed it by one batch."""
+    max_bytes: int = Field(default=1 << 30, ge=1 << 20, le=1 << 40)
+    """Bytes of records, uncompressed, from which on they wait."""
+    shared: bool = False
+    """Whether other jobs write into the table too and say so: then one of all their mergers merges
+    at a time, as long as their Redis answers."""
+
+
 class PostgresSink(Model):
     """A Postgres table."""
 
@@ -149,6 +169,17 @@ class PostgresSink(Model):
                 field=".recordIds",
             ),
             rule(
+                "self.buffer == 'Durable' || !has(self.durable)",
+                "'is for buffer Durable, found buffer ' + self.buffer",
+                field=".durable",
+            ),
+            rule(
+                "self.buffer == oldSelf.buffer",
+                "'cannot change after creation, found ' + self.buffer + ', it was '"
+                " + oldSelf.buffer + ': create another job'",
+                field=".buffer",
+            ),
+            rule(
                 "self.table == oldSelf.table && self.mode == oldSelf.mode"
                 " && has(self.key) == has(oldSelf.key)"
                 " && (!has(self.key) || self.key == oldSelf.key)"
@@ -191,11 +222,22 @@ class PostgresSink(Model):
     record_ids: RecordIds = RecordIds.COLUMN
     """Where record ids are kept (Append): in recordIdColumn, or apart in sluice.record_ids, for
     tables that cannot have a unique index on it because they are partitioned."""
+    buffer: Buffer = Buffer.TRANSACTIONAL
+    """Transactional merges a batch in the transaction that commits its offsets; Durable commits it
+    to a logged table at once and merges it into the target afterwards, for targets that are slow
+    to merge into or that several jobs write."""
+    durable: DurableBuffer | None = None
+    """How much the durable buffer holds, when buffer is Durable; its defaults unless given."""
     manage: bool = True
     """Whether the table is created, and changed as columns change, before the first row is written;
     otherwise it must exist and fit."""
     migrations: Migrations = Migrations()
     """What a migration may do besides what loses nothing."""
+
+    @property
+    def durable_buffer(self) -> DurableBuffer | None:
+        """The bounds of the durable buffer; None when the buffer is transactional."""
+        return (self.durable or DurableBuffer()) if self.buffer is Buffer.DURABLE else None
 
     @property
     def bookkeeping(self) -> tuple[str, str] | None:

@@ -33,6 +33,12 @@ _WRITTEN: Final = """
     SELECT partition, next_offset FROM sluice.offsets WHERE job_uid = $1 AND generation = $2
 """
 _FORGET: Final = "DELETE FROM sluice.offsets WHERE job_uid = $1"
+_FORGET_SLICES: Final = "DELETE FROM sluice.slices WHERE job_uid = $1"
+_FORGET_CHUNKS: Final = """
+    DELETE FROM sluice.buffer WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM sluice.buffer WHERE job_uid = $1 LIMIT $2
+    ))
+"""
 _FORGET_IDS: Final = """
     DELETE FROM sluice.record_ids WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM sluice.record_ids WHERE job_uid = $1 LIMIT $2
@@ -50,6 +56,8 @@ _PRUNE: Final = """
 """
 SLICE: Final = 10_000
 """Record ids that are deleted by one statement: a transaction that hinders nobody."""
+CHUNKS: Final = 100
+"""Chunks of a durable buffer, each of up to 16 MiB, that are deleted by one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +78,13 @@ async def record_run(database: Database, job: Job, run: RunStatus, failed: int) 
 
 
 async def forget(database: Database, uid: str) -> None:
-    """Delete a job's offsets and record ids. Raises ``DependencyError``."""
+    """Delete a job's offsets, record ids and what is buffered of it. Raises ``DependencyError``."""
     with suppress(asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         await _execute(database, _FORGET, uid)
         while await _execute(database, _FORGET_IDS, uid, SLICE) == f"DELETE {SLICE}":
+            pass
+        await _execute(database, _FORGET_SLICES, uid)
+        while await _execute(database, _FORGET_CHUNKS, uid, CHUNKS) == f"DELETE {CHUNKS}":
             pass
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from sluice_api.archive import Archive
 from sluice_api.quantity import Quantity
+from sluice_api.sink import Buffer
 from sluice_api.spec import Archiver, Batch, Fetcher, IngestionJobSpec, Resources, Writer
 from sluice_operator.observed import NodeSize, Role
 from sluice_workers.write.reader import fetch_bytes
@@ -29,6 +30,8 @@ LARGEST_OBJECT: Final = 64 * MIB
 """What sink.archive.maxBytes may be at the most."""
 REPLAYED_COPIES: Final = 3
 """An object as it came and unpacked, and what is sent of it."""
+MERGE_COPIES: Final = 4
+"""What a merger holds besides: chunks, their messages, parsed, and as sent."""
 STEP: Final = 32 * MIB
 
 
@@ -40,11 +43,13 @@ def fetcher(spec: Fetcher) -> Resources:
     return _resources(Decimal(spec.processes) / 10, SUPERVISOR + spec.processes * each)
 
 
-def writer(spec: Writer, batch: Batch, partitions: int) -> Resources:
+def writer(spec: Writer, batch: Batch, partitions: int, buffer: Buffer) -> Resources:
     """Return the user's resources, or those that batches and the partitions' read-ahead need."""
     if spec.resources is not None:
         return spec.resources
-    batches = BATCH_COPIES * batch.max_bytes + BATCHES * batch.max_size * RECORD
+    durable = buffer is Buffer.DURABLE
+    copies = BATCH_COPIES + (MERGE_COPIES if durable else 0)
+    batches = copies * batch.max_bytes + (BATCHES + durable) * batch.max_size * RECORD
     read_ahead = partitions * fetch_bytes(partitions)
     return _resources(Decimal("0.1"), SUPERVISOR + PROCESS + batches + read_ahead)
 
@@ -63,7 +68,7 @@ def workers(role: Role, spec: IngestionJobSpec) -> Resources:
         return fetcher(spec.fetcher)
     if role is Role.ARCHIVER and spec.sink.archive is not None:
         return archiver(spec.archiver, spec.sink.archive)
-    return writer(spec.writer, spec.batch, spec.topics.partitions)
+    return writer(spec.writer, spec.batch, spec.topics.partitions, spec.sink.postgres.buffer)
 
 
 def replay() -> Resources:

@@ -173,6 +173,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "spec.sink.postgres.recordIds: Invalid value: must be Column when mode is Upsert",
     ),
     (
+        {"spec": {"sink": {"postgres": {"durable": {"shared": True}}}}},
+        "spec.sink.postgres.durable: Invalid value: is for buffer Durable, found buffer"
+        " Transactional",
+    ),
+    (
+        {"spec": {"sink": {"postgres": {"buffer": "Unlogged"}}}},
+        'spec.sink.postgres.buffer: Unsupported value: "Unlogged": supported values:'
+        ' "Transactional", "Durable"',
+    ),
+    (
         {"spec": {"sink": {"postgres": {"key": None}}}},
         "spec.sink.postgres.key: Invalid value: must name at least one column when mode is Upsert",
     ),
@@ -267,6 +277,11 @@ FIXED: list[tuple[dict[str, Any], str]] = [
     (
         {"sink": {"postgres": {"versionColumn": "newer"}}},
         "nor can versionColumn, recordIdColumn and recordIds: create another job",
+    ),
+    (
+        {"sink": {"postgres": {"buffer": "Durable"}}},
+        "spec.sink.postgres.buffer: Invalid value: cannot change after creation, found Durable, it"
+        " was Transactional: create another job",
     ),
     (
         {"connections": {"kafka": {"name": "other"}}},

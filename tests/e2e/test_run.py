@@ -71,6 +71,14 @@ def test_rows_hold_the_records_and_items_may_be_listed_in_the_job(start: Start) 
     ]
 
 
+def test_a_run_with_a_durable_buffer_is_complete_when_all_is_merged(start: Start) -> None:
+    durable = {"maxRecords": 1000, "shared": True}
+    job = start(2000, sink={"postgres": {"buffer": "Durable", "durable": durable}})
+    job.wait_complete()
+    assert job.evidence.query("select count(*) from sluice.buffer") == [["0"]]
+    job.judge()
+
+
 def test_items_may_come_from_a_query(start: Start) -> None:
     query = "select 10570 as id union select n from (values (490), (362)) as more (n)"
     job = start(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from operator_examples import archived, job, ready_status, replay
+from sluice_api.sink import Buffer
 from sluice_api.spec import Batch, Fetcher, Window, Writer
 from sluice_operator import plan, resources, sizing, worker_settings
 from sluice_operator.autoscaler import Decision
@@ -161,8 +162,8 @@ def test_nothing_that_mounts_a_missing_secret_is_made() -> None:
     assert names == {"ConfigMap/users-settings", "Secret/users-connections"}
 
 
-def writer_memory(batch: Batch, partitions: int) -> Decimal:
-    return sizing.writer(Writer(), batch, partitions).requests["memory"].number
+def writer_memory(batch: Batch, partitions: int, buffer: Buffer = Buffer.TRANSACTIONAL) -> Decimal:
+    return sizing.writer(Writer(), batch, partitions, buffer).requests["memory"].number
 
 
 @pytest.mark.parametrize("age", [5, 50])
@@ -200,6 +201,8 @@ def test_more_work_in_hand_asks_for_more_memory() -> None:
     needed = writer_memory(usual, few)
     assert writer_memory(Batch(max_bytes=256 << 20), few) >= needed + 4 * (240 << 20)
     assert writer_memory(Batch(max_size=100_000), few) >= needed + 2 * 95_000 * 1024
+    merging = writer_memory(usual, few, Buffer.DURABLE)
+    assert merging >= needed + 4 * usual.max_bytes
     assert writer_memory(usual, 512) <= needed + (64 << 20)
     assert writer_memory(usual, 1000) >= needed + (32 << 20)
 

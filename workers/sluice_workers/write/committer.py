@@ -84,33 +84,14 @@ class Committer:
                 attempts += 1
                 way = self._after(error, way, attempts)
         self._route = self._route.went(way is Way.INSERT)
-        for partition, end in batch.ends.items():
-            self.positions[partition] = replace(self.positions[partition], next_offset=end)
+        self._passed(batch)
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.WAYS.labels(way.name.lower()).inc()
         metrics.ROWS.inc(len(rows))
 
     async def check(self) -> None:
-        """Raise ``FencedError`` when the database's offsets are not those of the last commit.
-
-        A failover to a replica that lagged takes commits back: what they held is written again.
-        Raises ``DependencyError`` when the database does not answer.
-        """
-        try:
-            async with asyncio.timeout(CHECK):
-                known = await self._session.known(self._owner, [*self.positions])
-        except TimeoutError as error:
-            raise failure(error) from error
-        moved = [
-            f"{partition} from {position.next_offset} to {known.get(partition)}"
-            for partition, position in self.positions.items()
-            if known.get(partition) != position.next_offset
-        ]
-        if moved:
-            raise FencedError(
-                f"offsets of {self._owner.job} have moved in the database, partition"
-                f" {', '.join(moved)}: by a successor, or by a failover that lost commits"
-            )
+        """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
+        await unmoved(self._session, self._owner, self.positions)
 
     def _after(self, error: Exception, way: Way, attempts: int) -> Way:
         """Return the next way to try. Raises ``DependencyError`` when none would help."""
@@ -129,6 +110,7 @@ class Committer:
 
     async def _transaction(self, way: Way, batch: Batch, rows: Sequence[Row]) -> None:
         async with self._session.transaction(self._owner) as transaction:
+            await self._begin(transaction)
             match way:
                 case Way.INSERT if rows:
                     await transaction.insert(rows)
@@ -136,7 +118,17 @@ class Committer:
                     await transaction.merge(rows)
                 case Way.SEARCH:
                     await self._search(transaction, batch)
-            await transaction.advance(self._owner, self.positions, batch.ends)
+            await self._end(transaction, batch)
+
+    async def _begin(self, transaction: Transaction) -> None:
+        """What comes before the rows: nothing, for locks of offsets are taken last."""
+
+    async def _end(self, transaction: Transaction, batch: Batch) -> None:
+        await transaction.advance(self._owner, self.positions, batch.ends)
+
+    def _passed(self, batch: Batch) -> None:
+        for partition, end in batch.ends.items():
+            self.positions[partition] = replace(self.positions[partition], next_offset=end)
 
     async def _search(self, transaction: Transaction, batch: Batch) -> None:
         """Merge what can be merged, and give the rest up before the offsets pass it."""
@@ -168,6 +160,29 @@ class Committer:
     async def _give_up(self, records: Sequence[Rejected]) -> None:
         await self._failures.give_up([_dead(each) for each in records])
         metrics.REJECTED.inc(len(records))
+
+
+async def unmoved(session: Session, owner: Owner, positions: Mapping[int, Position]) -> None:
+    """Raise ``FencedError`` when the database's offsets are not those of the last commit.
+
+    A failover to a replica that lagged takes commits back: what they held is written again.
+    Raises ``DependencyError`` when the database does not answer.
+    """
+    try:
+        async with asyncio.timeout(CHECK):
+            known = await session.known(owner, [*positions])
+    except TimeoutError as error:
+        raise failure(error) from error
+    moved = [
+        f"{partition} from {position.next_offset} to {known.get(partition)}"
+        for partition, position in positions.items()
+        if known.get(partition) != position.next_offset
+    ]
+    if moved:
+        raise FencedError(
+            f"offsets of {owner.job} have moved in the database, partition"
+            f" {', '.join(moved)}: by a successor, or by a failover that lost commits"
+        )
 
 
 def _dead(found: Rejected) -> wire.DeadItem:

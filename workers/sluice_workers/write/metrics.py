@@ -56,3 +56,23 @@ LAG_SECONDS: Final = Gauge(
     "Age of the newest record written, while there are others to write; else 0.",
     multiprocess_mode="livemax",
 )
+DURABLE_RECORDS: Final = Gauge(
+    "sluice_write_durable_records",
+    "Records of the job in the durable buffer.",
+    multiprocess_mode="livemax",
+)
+DURABLE_BYTES: Final = Gauge(
+    "sluice_write_durable_bytes",
+    "Bytes of those records, uncompressed.",
+    multiprocess_mode="livemax",
+)
+DURABLE_AGE: Final = Gauge(
+    "sluice_write_durable_age_seconds",
+    "How long the oldest of them has been there.",
+    multiprocess_mode="livemax",
+)
+MERGES: Final = Counter(
+    "sluice_write_merges_total",
+    "Merges from the durable buffer, by how they ended: committed, failed, or taken by another.",
+    ["end"],
+)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from sluice_workers.write import metrics
+from sluice_workers.write.appender import Appender
 from sluice_workers.write.batch import Batch, Batcher, Trigger
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.size import Sizing, observe
@@ -20,7 +21,7 @@ class Pipeline:
 
     def __init__(
         self,
-        committer: Committer,
+        committer: Committer | Appender,
         batcher: Batcher,
         sizing: Sizing,
         committed: Callable[[Batch, float], None],

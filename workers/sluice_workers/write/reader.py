@@ -8,7 +8,7 @@ from sluice_workers import wire
 from sluice_workers.settings import Topic
 from sluice_workers.write.batch import Batch, Rejected
 from sluice_workers.write.message import Message, Messages
-from sluice_workers.write.row import InvalidRecordError, RowParser
+from sluice_workers.write.row import InvalidRecordError, Parser
 
 READ_AHEAD: Final = 32 << 20
 """Bytes, as compressed, that may wait in the broker's client, divided among the partitions."""
@@ -25,7 +25,7 @@ def fetch_bytes(partitions: int) -> int:
 class Reader:
     """Reads claimed partitions of one topic, each from a known offset, without a hole."""
 
-    def __init__(self, parser: RowParser, topic: Topic, starts: Mapping[int, int]) -> None:
+    def __init__(self, parser: Parser, topic: Topic, starts: Mapping[int, int]) -> None:
         self._parser = parser
         self._topic = topic
         self._next = dict(starts)
@@ -38,10 +38,11 @@ class Reader:
         batch = Batch(since=now)
         for messages in found:
             self._check(messages)
-            self._parse(messages, batch)
+            self.parse(messages, batch)
         return batch
 
-    def _parse(self, messages: Messages, batch: Batch) -> None:
+    def parse(self, messages: Messages, batch: Batch) -> None:
+        """Add messages of one partition to a batch."""
         rows = self._parser.parse_all(messages)
         if rows is None:
             self._parse_each(messages, batch)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -26,6 +26,16 @@ _MANY_DIGITS: Final = re.compile(rb"[0-9][0-9.]{15}")
 Row = tuple[Any, ...]
 """What one record fills: the columns in the order of the spec, where it was read if record ids are
 apart, and last the one that Sluice fills."""
+
+
+class Parser(Protocol):
+    """Turns messages into rows."""
+
+    def parse(self, message: Message) -> Row:
+        """Parse one message. Raises ``InvalidRecordError``."""
+
+    def parse_all(self, messages: Messages) -> list[Row] | None:
+        """Parse messages; None where one must be looked at by itself."""
 
 
 class InvalidRecordError(SluiceError):

@@ -34,7 +34,7 @@ class Transaction:
         sql: Statements,
         owner: Owner,
     ) -> None:
-        self._connection = connection
+        self.connection = self._connection = connection
         self._arguments = record_ids.arguments(sink, owner)
         self._columns = list(buffer_columns(sink))
         self._schema, self._table = table_name(sink)
@@ -132,6 +132,12 @@ class Session:
                 shape = await self._connection.fetch(SHAPE, table)
                 self._statements = statements(self._sink, [tuple(row) for row in shape])
             yield Transaction(self._connection, self._sink, self._statements, owner)
+
+    @asynccontextmanager
+    async def begun(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        """Begin a transaction for other statements, and commit it. Raises what asyncpg raises."""
+        async with self._begun():
+            yield self._connection
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:

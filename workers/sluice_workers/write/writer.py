@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -21,20 +22,24 @@ from sluice_workers.failures import Failures
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
+from sluice_workers.state import Trouble
 from sluice_workers.trouble import Troubles, pause
 from sluice_workers.write import metrics
+from sluice_workers.write.appender import Appender, Unparsed
 from sluice_workers.write.batch import Batcher, Limits
 from sluice_workers.write.claims import claim, look
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.database import connect, sink_uri
-from sluice_workers.write.offsets import FencedError, Owner
+from sluice_workers.write.merger import Consumed, Merger
+from sluice_workers.write.offsets import FencedError, Owner, Position
 from sluice_workers.write.pipeline import Pipeline
 from sluice_workers.write.progress import Progress
 from sluice_workers.write.reader import Reader, fetch_bytes
-from sluice_workers.write.row import RowParser, identify
+from sluice_workers.write.row import Parser, RowParser, identify
 from sluice_workers.write.session import Session
 from sluice_workers.write.size import ladder
 from sluice_workers.write.start import Gap, Start
+from sluice_workers.write.turns import Turns
 
 POLL: Final = 0.25
 """Seconds that one read waits for records."""
@@ -57,7 +62,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def __init__(self, settings: WriterSettings, context: ProcessContext) -> None:
         self._settings = settings
         self._context = context
-        self._parser = RowParser(settings.sink)
+        self._durable = settings.sink.durable_buffer
+        self._parser: Parser = Unparsed() if self._durable else RowParser(settings.sink)
         self._identity = identify(settings.sink)
         batch = settings.batch
         self._limits = Limits(batch.min_size, batch.max_bytes, batch.timeout.seconds)
@@ -69,6 +75,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._pipeline: Pipeline | None = None
         """None while the assigned partitions are not claimed."""
         self._session: Session | None = None
+        self._merger: Merger | None = None
+        """None when the buffer is not durable."""
+        self._merging: asyncio.Task[None] | None = None
         self._gaps: dict[int, Gap] = {}
         self._followed: dict[int, int] = {}
         self._follow_at = self._look_at = 0.0
@@ -90,12 +99,33 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         )
         reporting = asyncio.create_task(self._report())
         try:
+            if self._durable is not None:
+                self._merger = self._make_merger(redis)
+                self._merging = asyncio.create_task(self._merger.run())
             if await self._start():
                 self._consumer.subscribe([self._settings.records.name], listener=self)
                 await self._loop()
         finally:
             reporting.cancel()
             await self._close(producer, redis)
+
+    def _make_merger(self, redis: Redis) -> Merger:
+        sink = self._settings.sink
+        merger = Merger(
+            self._settings, self._open, self._failures, self._consumed, self._progress.committed
+        )
+        if self._durable is not None and self._durable.shared:
+            uri = sink_uri(self._context.folder / "sink", sink.secret_ref.key)
+            merger.turn = Turns(redis, uri, sink.table).turn
+        return merger
+
+    def _consumed(self) -> Consumed:
+        pipeline = self._pipeline
+        positions = {} if pipeline is None else pipeline.committer.positions
+        return Consumed(
+            {place.partition for place in self._assigned},
+            {at: position.next_offset for at, position in positions.items()},
+        )
 
     async def _start(self) -> bool:
         """Start the consumer; return False when told to stop before the broker answers."""
@@ -111,6 +141,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return False
 
     async def _close(self, producer: Producer, redis: Redis) -> None:
+        if self._merging is not None:
+            self._merging.cancel()
+            await asyncio.wait({self._merging})
         for closing in (self._consumer.stop(), producer.close(), redis.aclose()):
             try:
                 await closing
@@ -144,6 +177,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _step(self) -> None:
         """Claim what is not claimed, then read a little."""
+        if self._merging is not None and self._merging.done():
+            self._merging.result()
         async with self._lock:
             if self._assigned and self._pipeline is None:
                 await self._claim()
@@ -175,15 +210,23 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             if place.partition in starts:
                 self._consumer.seek(place, starts[place.partition])
                 self._consumer.resume(place)
-        committer = Committer(
-            self._session, self._owner, found.positions, self._failures, self._identity
-        )
+        committer = self._make_committer(self._session, found.positions)
         self._reader = Reader(self._parser, self._settings.records, starts)
         batcher = Batcher(self._limits, self._sizing.size)
         self._pipeline = Pipeline(committer, batcher, self._sizing, self._committed)
         self._troubles.clear()
+        if self._merger is not None:
+            self._merger.merged = {}
         self._followed = {}
         self._follow_at = 0.0
+
+    def _make_committer(
+        self, session: Session, positions: Mapping[int, Position]
+    ) -> Committer | Appender:
+        if self._durable is None or self._merger is None:
+            return Committer(session, self._owner, positions, self._failures, self._identity)
+        filled, say = self._merger.filled, self._troubles.say
+        return Appender(session, self._owner, positions, self._durable, filled, say)
 
     async def _open(self) -> Session:
         application = f"sluice/{self._settings.job}"
@@ -195,27 +238,32 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return Session(await opened(), self._settings.sink, opened, application)
 
     async def _follow(self) -> None:
-        """Commit to Kafka what Postgres says; Postgres is the truth, so a failure costs nothing."""
+        """Commit to Kafka what Postgres says; Postgres is the truth, so a failure costs nothing.
+
+        What waits in a durable buffer does not count: lag tells what is not in the table.
+        """
         now = time.monotonic()
         if self._pipeline is None or now < self._follow_at:
             return
         self._follow_at = now + FOLLOW
-        topic, positions = self._settings.records.name, self._pipeline.committer.positions
-        ends = {at: position.next_offset for at, position in positions.items()}
+        topic = self._settings.records.name
+        ends = self._consumed().positions
+        if self._merger is not None:
+            ends = {at: end for at, end in self._merger.merged.items() if at in ends}
         moved = {at: end for at, end in ends.items() if self._followed.get(at) != end}
         try:
             if moved:
                 await self._consumer.commit(
                     {TopicPartition(topic, at): end for at, end in moved.items()}
                 )
-            self._followed = ends
+            self._followed = dict(ends)
         except (KafkaError, ValueError) as error:
             _LOG.info("the group's offsets in Kafka will follow later: %s", error)
         self._progress.lag(self._lag(ends))
         if self._gaps and now >= self._look_at:
             await self._look_at_gaps(now)
 
-    def _lag(self, ends: dict[int, int]) -> int:
+    def _lag(self, ends: Mapping[int, int]) -> int:
         topic = self._settings.records.name
         marks = {at: self._consumer.highwater(TopicPartition(topic, at)) for at in ends}
         return sum(max(0, mark - ends[at]) for at, mark in marks.items() if mark is not None)
@@ -234,7 +282,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def _committed(self, batch: Any, seconds: float) -> None:
         self._troubles.clear()
-        self._progress.committed(batch, seconds)
+        if self._merger is None:
+            self._progress.committed(batch, seconds)
 
     async def _give_back(self) -> None:
         """Forget what is in hand and the session: only a new claim tells what was committed."""
@@ -293,8 +342,13 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 self._troubles.say(gap.reason, gap.message)
             partitions = tuple(sorted(place.partition for place in self._assigned))
             state = self._progress.state(self._context.index, partitions, self._pipeline)
-            self._context.report(state.model_copy(update={"trouble": self._troubles.current()}))
+            self._context.report(state.model_copy(update={"trouble": self._trouble()}))
             await asyncio.sleep(1)
+
+    def _trouble(self) -> Trouble | None:
+        """Return what the merger complains of, for then the writer only waits; else its own."""
+        merging = None if self._merger is None else self._merger.troubles.current()
+        return merging or self._troubles.current()
 
 
 async def run(context: ProcessContext) -> None:

@@ -1,0 +1,132 @@
+"""The SQL of the durable buffer: appending, looking, taking, and deleting what is merged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from sluice_api.errors import SluiceError
+from sluice_workers.write.chunk import Chunk
+from sluice_workers.write.database import Connection
+from sluice_workers.write.offsets import Owner
+from sluice_workers.write.slices import Choice, Slice
+
+_SLICES: Final = """
+    INSERT INTO sluice.slices (job_uid, generation, partition)
+    SELECT $1, $2, partition FROM unnest($3::int[]) AS given (partition) ORDER BY partition
+    ON CONFLICT DO NOTHING
+"""
+_LOOK: Final = """
+    SELECT generation, partition, min(first_offset), sum(records)::bigint, sum(bytes)::bigint,
+      extract(epoch FROM clock_timestamp() - min(appended_at))::float8
+    FROM sluice.buffer WHERE job_uid = $1 GROUP BY generation, partition
+"""
+_READ: Final = """
+    WITH free AS MATERIALIZED (
+      SELECT partition FROM sluice.slices
+      WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
+      ORDER BY partition FOR UPDATE SKIP LOCKED
+    ), queued AS (
+      SELECT id, b.partition, array_position($3::int[], b.partition) AS place,
+        sum(records) OVER before - records AS records, sum(bytes) OVER before - bytes AS bytes
+      FROM sluice.buffer AS b JOIN free ON free.partition = b.partition
+      WHERE job_uid = $1 AND generation = $2
+      WINDOW before AS (ORDER BY array_position($3::int[], b.partition), id)
+    )
+    SELECT b.id, b.partition, b.first_offset, b.body
+    FROM queued AS q JOIN sluice.buffer AS b ON b.partition = q.partition AND b.id = q.id
+    WHERE b.job_uid = $1 AND b.generation = $2 AND q.records < $4 AND q.bytes < $5
+    ORDER BY q.place, b.id
+"""
+_LOCK: Final = """
+    SELECT partition FROM sluice.slices
+    WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
+    ORDER BY partition FOR UPDATE
+"""
+_DELETE: Final = """
+    DELETE FROM sluice.buffer
+    WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
+      AND id = ANY ($4::bigint[])
+"""
+_COLUMNS: Final = (
+    "job_uid", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "body",
+)  # fmt: skip
+
+
+class TakenError(SluiceError):
+    """Another merger has these chunks, or had them: nothing of this merge was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Chunks that are to be merged: the first ones of their slices."""
+
+    generation: int
+    chunks: tuple[tuple[int, int, int, bytes], ...]
+    """Id, partition, first offset and body of each."""
+    wait: bool
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partitions of the chunks."""
+        return sorted({partition for _, partition, _, _ in self.chunks})
+
+
+async def append(
+    connection: "Connection[asyncpg.Record]", owner: Owner, found: Sequence[Chunk]
+) -> None:
+    """Append chunks."""
+    partitions = sorted({chunk.partition for chunk in found})
+    await connection.execute(_SLICES, owner.job_uid, owner.generation, partitions)
+    rows = [
+        (
+            owner.job_uid,
+            owner.generation,
+            chunk.partition,
+            chunk.first_offset,
+            chunk.next_offset,
+            chunk.records,
+            chunk.size,
+            chunk.body,
+        )
+        for chunk in found
+    ]
+    await connection.copy_records_to_table(
+        "buffer", schema_name="sluice", records=rows, columns=_COLUMNS
+    )
+
+
+async def look(connection: "Connection[asyncpg.Record]", job_uid: str) -> list[Slice]:
+    """Return what is buffered of a job."""
+    return [Slice(*row) for row in await connection.fetch(_LOOK, job_uid)]
+
+
+async def read(
+    connection: "Connection[asyncpg.Record]",
+    job_uid: str,
+    choice: Choice,
+    records: int,
+    size: int,
+) -> Taken:
+    """Read the first chunks of slices that nobody is merging just now, about so many records."""
+    given = (job_uid, choice.generation, list(choice.partitions), records, size)
+    statement = _READ.replace(" SKIP LOCKED", "") if choice.wait else _READ
+    rows = await connection.fetch(statement, *given)
+    return Taken(choice.generation, tuple(tuple(row) for row in rows), choice.wait)
+
+
+async def remove(connection: "Connection[asyncpg.Record]", job_uid: str, taken: Taken) -> None:
+    """Lock slices and delete the chunks that this transaction merges.
+
+    Raises ``TakenError`` when somebody else does, or did.
+    """
+    partitions = taken.partitions
+    lock = _LOCK if taken.wait else f"{_LOCK} SKIP LOCKED"
+    locked = await connection.fetch(lock, job_uid, taken.generation, partitions)
+    if len(locked) < len(partitions):
+        raise TakenError(f"partitions {partitions} are being merged by another")
+    ids = [chunk_id for chunk_id, *_ in taken.chunks]
+    result = await connection.execute(_DELETE, job_uid, taken.generation, partitions, ids)
+    if result != f"DELETE {len(ids)}":
+        raise TakenError(f"partitions {partitions} were merged by another meanwhile")
