@@ -1,19 +1,31 @@
 """Reads what there is at the end: the topics, the table, the offsets and the two histories."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from chaos.invariants import Applied, Evidence, Message, Moved, Stored
+from chaos.invariants import Applied, Buffered, Evidence, Message, Moved, Stored
 from chaos.job import PARTITIONS, Job
 from chaos.producer import Load
+from sluice_api.sink import Buffer
 from sluice_workers import wire
 from sluice_workers.kafka import client_options
 
 READ: Final = 60_000
 """Milliseconds in which a topic's next records must come."""
 _IN_ORDER: Final = "WHERE job = $1 ORDER BY pg_xact_commit_timestamp(xid::xid), seq"
+_PASSED: Final = "SELECT job_uid, partition, next_offset FROM sluice.offsets"
+_DONE: Final = """
+    SELECT job_uid, partition, coalesce(
+      (
+        SELECT min(first_offset) FROM sluice.buffer AS b
+        WHERE (b.job_uid, b.generation, b.partition) = (o.job_uid, o.generation, o.partition)
+      ),
+      next_offset
+    ) FROM sluice.offsets AS o
+"""
 
 Connection = asyncpg.Connection
 
@@ -39,24 +51,44 @@ async def collect(job: Job, load: Load, uri: str) -> Evidence:
             f"SELECT xid::text::bigint, partition, first, next, epoch FROM chaos.moved {_IN_ORDER}",
             job.name,
         )
-        offsets = await committed(connection)
+        chunks = await connection.fetch(
+            "SELECT appended, xid::text::bigint, partition, first, next, 0 FROM chaos.chunks"
+            " WHERE job = $1 ORDER BY pg_xact_commit_timestamp(xid::xid), partition, id",
+            job.name,
+        )
+        done = _of(job, await committed(connection))
+        passed = _of(job, _places(await connection.fetch(_PASSED)))
     finally:
         await connection.close()
+    moves = [Moved(*row) for row in moved]
+    buffered = None
+    if job.buffer is Buffer.DURABLE:
+        appended = [Moved(*row[1:]) for row in map(tuple, chunks) if row[0]]
+        buffered = Buffered(moves, appended, passed)
+        moves = [Moved(*row[1:]) for row in map(tuple, chunks) if not row[0]]
     return Evidence(
         mode=job.mode,
         messages=messages,
         stored=[Stored(*row) for row in stored],
         applied=[Applied(*row) for row in applied],
-        moved=[Moved(*row) for row in moved],
-        offsets={partition: at for (name, partition), at in offsets.items() if name == job.name},
+        moved=moves,
+        offsets=done,
         dead=frozenset(dead),
+        buffer=buffered,
     )
 
 
 async def committed(connection: "Connection[asyncpg.Record]") -> dict[tuple[str, int], int]:
-    """Return the next offset of each job's partitions, as the database has it."""
-    rows = await connection.fetch("SELECT job_uid, partition, next_offset FROM sluice.offsets")
+    """Return how far each job's partitions are in its table, as the database has it."""
+    return _places(await connection.fetch(_DONE))
+
+
+def _places(rows: Sequence[Any]) -> dict[tuple[str, int], int]:
     return {(job, partition): at for job, partition, at in rows}
+
+
+def _of(job: Job, places: Mapping[tuple[str, int], int]) -> dict[int, int]:
+    return {partition: at for (name, partition), at in places.items() if name == job.name}
 
 
 def _message(found: Any, load: Load) -> Message:

@@ -6,7 +6,7 @@ transactions, tell the way there: every row that was written, and every move of 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaos.records import Record
 from sluice_api.sink import WriteMode
@@ -52,6 +52,18 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Buffered:
+    """The way into a durable buffer. Histories are in the order of the commits."""
+
+    moved: Sequence[Moved]
+    """The moves of the offsets."""
+    appended: Sequence[Moved]
+    """The chunks that were appended; their epoch says nothing."""
+    offsets: Mapping[int, int]
+    """The next offset of each partition that was ever claimed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that is known at the end, about one job. Histories are in the order of the commits."""
 
@@ -61,9 +73,12 @@ class Evidence:
     applied: Sequence[Applied]
     moved: Sequence[Moved]
     offsets: Mapping[int, int]
-    """The next offset of each partition that was ever claimed."""
+    """How far each partition that was ever claimed is in the table."""
     dead: frozenset[str]
     """The ids of the items in the dead topic."""
+    buffer: Buffered | None = None
+    """What is known about the job's durable buffer, if it has one: then ``moved`` and ``offsets``
+    tell of merges, each chunk a move by itself."""
 
 
 @dataclass(slots=True)
@@ -108,7 +123,34 @@ def judge(evidence: Evidence) -> Verdict:
     _judge_offsets(evidence, verdict)
     _judge_rows(evidence, verdict)
     _judge_writes(evidence, verdict)
+    if evidence.buffer is not None:
+        _judge_buffer(evidence, evidence.buffer, verdict)
     return verdict
+
+
+def _judge_buffer(evidence: Evidence, buffer: Buffered, verdict: Verdict) -> None:
+    """The offsets move on as without a buffer, each over what its transaction appended."""
+    _judge_offsets(replace(evidence, moved=buffer.moved, offsets=buffer.offsets), verdict)
+    chunks: dict[tuple[int, int], list[Moved]] = defaultdict(list)
+    for chunk in buffer.appended:
+        chunks[chunk.transaction, chunk.partition].append(chunk)
+    for move in buffer.moved:
+        at = move.first
+        for chunk in chunks.pop((move.transaction, move.partition), ()):
+            if chunk.first < at:
+                verdict.doubled.append(f"a chunk from {chunk.first} of {move}")
+            elif chunk.first > at:
+                verdict.lost.append(f"{at} to {chunk.first} of {move} were not appended")
+            at = max(at, chunk.next)
+        if at < move.next:
+            verdict.lost.append(f"{at} to {move.next} of {move} were not appended")
+        if at > move.next:
+            verdict.doubled.append(f"{move.next} to {at} were appended by {move}")
+    verdict.doubled += [
+        f"{chunk} was appended by another transaction than its"
+        for found in chunks.values()
+        for chunk in found
+    ]
 
 
 def _passed(evidence: Evidence) -> list[Message]:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from chaos.nodes import LOGS
 from chaos.records import GENERATION
 from sluice_api.names import JobName
-from sluice_api.sink import PostgresSink, WriteMode
+from sluice_api.sink import Buffer, PostgresSink, WriteMode
 from sluice_api.spec import Batch, Compression
 from sluice_workers.settings import KafkaConnection, MigrateSettings, Topic, WriterSettings
 
@@ -44,6 +44,21 @@ HISTORY: Final = """
         END IF;
         RETURN NULL;
       END $$;
+    CREATE TABLE chaos.chunks (
+      seq bigserial, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), job text, appended bool,
+      id bigint, partition int, first bigint, next bigint
+    );
+    CREATE FUNCTION chaos.buffer() RETURNS trigger LANGUAGE plpgsql AS $$
+      DECLARE chunk sluice.buffer := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+      BEGIN
+        INSERT INTO chaos.chunks (job, appended, id, partition, first, next) VALUES (
+          chunk.job_uid, TG_OP = 'INSERT',
+          chunk.id, chunk.partition, chunk.first_offset, chunk.next_offset
+        );
+        RETURN NULL;
+      END $$;
+    CREATE TRIGGER chaos AFTER INSERT OR DELETE ON sluice.buffer
+      FOR EACH ROW EXECUTE FUNCTION chaos.buffer();
     CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON sluice.offsets
       FOR EACH ROW EXECUTE FUNCTION chaos.move();
     CREATE FUNCTION chaos.tarry() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -71,13 +86,11 @@ class Servers:
 class Job:
     """One job, whose writers form one group."""
 
+    name: str
+    """Its name, uid and table at once."""
     mode: WriteMode
+    buffer: Buffer
     servers: Servers
-
-    @property
-    def name(self) -> str:
-        """Its name, uid and table at once."""
-        return self.mode.value.lower()
 
     @property
     def names(self) -> JobName:
@@ -105,6 +118,7 @@ class Job:
             "secretRef": {"name": "warehouse"},
             "table": f"public.{self.name}",
             "mode": self.mode,
+            "buffer": self.buffer,
             "key": ["row"] if self.mode is WriteMode.UPSERT else [],
             "columns": columns,
         }

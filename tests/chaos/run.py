@@ -17,12 +17,17 @@ from chaos.job import HISTORY, PARTITIONS, Job, Servers
 from chaos.nodes import Node, make_network
 from chaos.producer import Load
 from chaos.recovery import Recovery
-from sluice_api.sink import WriteMode
+from sluice_api.sink import Buffer, WriteMode
 from sluice_dev.images import services_root
 from sluice_dev.progress import Progress
 from sluice_workers.settings import KafkaConnection
 
-WRITERS: Final = {WriteMode.UPSERT: 3, WriteMode.APPEND: 2}
+JOBS: Final = {
+    "upsert": (WriteMode.UPSERT, Buffer.TRANSACTIONAL),
+    "append": (WriteMode.APPEND, Buffer.TRANSACTIONAL),
+    "durable": (WriteMode.UPSERT, Buffer.DURABLE),
+}
+WRITERS: Final = {"upsert": 3, "append": 2, "durable": 2}
 """The writers of each job's group."""
 DRAIN: Final = 90.0
 """Seconds after the last healing in which everything must be written, or the job is stuck."""
@@ -60,7 +65,7 @@ class Run:
             f"redis://{self._nodes[REDIS].address}:6379/0",
         )
         self._servers = servers
-        self._jobs = [Job(mode, servers) for mode in WRITERS]
+        self._jobs = [Job(name, *how, servers) for name, how in JOBS.items()]
         self._loads = {job.name: Load(job, seed) for job in self._jobs}
         self._recovery = Recovery(servers.uri, self._loads)
         self._writers = self._make_writers()
@@ -85,7 +90,7 @@ class Run:
     def _make_writers(self) -> dict[str, Node]:
         found: dict[str, Node] = {}
         for job in self._jobs:
-            for number in range(WRITERS[job.mode]):
+            for number in range(WRITERS[job.name]):
                 name = f"{job.name}-{number}"
                 found[name] = Node(name, 10 + len(found), job.writer_command)
         return found

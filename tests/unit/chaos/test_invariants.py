@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chaos.invariants import Applied, Evidence, Message, Moved, Stored, judge
+from chaos.invariants import Applied, Buffered, Evidence, Message, Moved, Stored, judge
 from chaos.records import Record, stream
 from sluice_api.sink import WriteMode
 
@@ -231,3 +231,62 @@ def test_what_is_not_written_yet_is_late_and_not_lost(mode: WriteMode, seed: int
     writer = Honest(mode, topic(seed, items=60))
     writer.commit(1, 0, 5)
     assert violated(writer.evidence()) == {"stuck"}
+
+
+def buffered(seed: int) -> Evidence:
+    """All of a topic, appended in batches of any size and merged by other transactions."""
+    found, appender = written(WriteMode.UPSERT, seed), Honest(WriteMode.UPSERT, topic(seed, 60))
+    chance = random.Random(seed + 1)
+    for transaction in range(500, 520):
+        appender.commit(transaction, chance.randrange(PARTITIONS), chance.randrange(1, 12))
+    for partition in range(PARTITIONS):
+        appender.commit(600 + partition, partition, len(appender.messages))
+    return replace(found, buffer=Buffered(appender.moved, appender.moved, appender.offsets))
+
+
+def in_buffer(found: Evidence) -> Buffered:
+    assert found.buffer is not None
+    return found.buffer
+
+
+@given(seed=seeds)
+def test_an_honest_buffer_is_right(seed: int) -> None:
+    assert judge(buffered(seed)).by_name() == {name: [] for name in NAMES}
+
+
+@given(seed=seeds, which=st.integers(0))
+def test_offsets_that_moved_without_their_chunk_are_lost(seed: int, which: int) -> None:
+    found = buffered(seed)
+    chunks = list(in_buffer(found).appended)
+    del chunks[which % len(chunks)]
+    assert violated(replace(found, buffer=replace(in_buffer(found), appended=chunks))) == {"lost"}
+
+
+@given(seed=seeds, which=st.integers(0), transaction=st.booleans())
+def test_a_chunk_that_was_appended_twice_is_doubled(
+    seed: int, which: int, transaction: bool
+) -> None:
+    """By the transaction that moved the offsets, or by a fenced one."""
+    found = buffered(seed)
+    chunks = in_buffer(found).appended
+    again = chunks[which % len(chunks)]
+    again = again if transaction else replace(again, transaction=999)
+    changed = replace(in_buffer(found), appended=[*chunks, again])
+    assert violated(replace(found, buffer=changed)) == {"doubled"}
+
+
+@given(seed=seeds, which=st.integers(0))
+def test_a_chunk_that_was_merged_twice_is_doubled(seed: int, which: int) -> None:
+    found = buffered(seed)
+    again = replace(found.moved[which % len(found.moved)], transaction=999)
+    assert violated(replace(found, moved=[*found.moved, again])) == {"doubled"}
+
+
+@given(seed=seeds, partition=st.integers(0, PARTITIONS - 1))
+def test_what_is_left_in_the_buffer_is_stuck(seed: int, partition: int) -> None:
+    found = buffered(seed)
+    moved = [each for each in found.moved if each.partition != partition]
+    applied = [a for a in found.applied if a.transaction in {each.transaction for each in moved}]
+    left = replace(found, moved=moved, applied=applied, offsets={**found.offsets, partition: 0})
+    assume(any(each.partition == partition for each in found.messages))
+    assert violated(left) == {"stuck"}
