@@ -22,6 +22,7 @@ from sluice_workers.archive.line import Record
 from sluice_workers.archive.manifest import Place
 from sluice_workers.archive.partition import PartitionArchive
 from sluice_workers.archive.store import Store
+from sluice_workers.membership import RebalanceLock, started
 from sluice_workers.meter import Meter
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import ArchiverSettings, KafkaConnection
@@ -69,8 +70,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             held_bytes=HELD_OBJECTS * size,
             quiet=QUIET if settings.ends else None,
         )
-        self._lock = asyncio.Lock()
-        self._rebalancing = False
+        self._lock = RebalanceLock()
         self._assignment = 0
         """Counts assignments: what was read under an earlier one is not ours any more."""
         self._held: dict[TopicPartition, _Held] = {}
@@ -107,16 +107,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def _start(self) -> bool:
         """Start the consumer; return False when told to stop before the broker answers."""
-        while not self._context.stopping.is_set():
-            try:
-                await self._consumer.start()
-            except KafkaError as error:
-                self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
-                await pause(self._context.stopping)
-            else:
-                self._troubles.clear()
-                return True
-        return False
+        return await started(self._consumer, self._context.stopping, self._troubles)
 
     async def _loop(self) -> None:
         while not self._context.stopping.is_set():
@@ -287,9 +278,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Hold the lock until partitions are assigned; what is in hand may stay ours."""
-        if not self._rebalancing:
-            await self._lock.acquire()
-            self._rebalancing = True
+        await self._lock.revoked()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Forget what is in hand of partitions that went; nothing of it was committed."""
@@ -300,9 +289,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._assignment += 1
         if now:
             self._consumer.pause(*now)
-        if self._rebalancing:
-            self._rebalancing = False
-            self._lock.release()
+        self._lock.assigned()
 
     async def _report(self) -> None:
         while True:

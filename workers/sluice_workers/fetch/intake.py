@@ -5,7 +5,6 @@ moment partitions are revoked until others are assigned: no commit falls in betw
 goes on meanwhile; it counts if its partition comes back.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -21,6 +20,7 @@ from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.item import read_item
 from sluice_workers.fetch.ledger import Ledger
 from sluice_workers.fetch.partition import Partition, Work
+from sluice_workers.membership import RebalanceLock
 from sluice_workers.settings import Topic
 
 POLL_MS: Final = 200
@@ -55,8 +55,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._window = window
         self._done_sets = done_sets
         self._before_commit = before_commit
-        self._lock = asyncio.Lock()
-        self._rebalancing = False
+        self._lock = RebalanceLock()
         self._assignment = 0
         """Counts assignments: what was read under an earlier one is read again."""
         self._unplaced: set[TopicPartition] = set()
@@ -253,9 +252,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Commit what is done; hold the lock until partitions are assigned."""
-        if not self._rebalancing:
-            await self._lock.acquire()
-            self._rebalancing = True
+        await self._lock.revoked()
         try:
             await self._commit()
         except DependencyError as error:
@@ -271,6 +268,4 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if now:
             self._consumer.pause(*now)
         self._assignment += 1
-        if self._rebalancing:
-            self._rebalancing = False
-            self._lock.release()
+        self._lock.assigned()

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from sluice_api.errors import DependencyError
 from sluice_workers import failures, kafka
 from sluice_workers.failures import Failures
+from sluice_workers.membership import RebalanceLock, started
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
@@ -69,8 +70,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._limits = Limits(batch.min_size, batch.max_bytes, batch.timeout.seconds)
         self._sizing = ladder(batch.min_size, batch.max_size)
         self._owner = Owner(settings.uid, str(settings.job), settings.records.generation)
-        self._lock = asyncio.Lock()
-        self._rebalancing = False
+        self._lock = RebalanceLock()
         self._assigned: set[TopicPartition] = set()
         self._pipeline: Pipeline | None = None
         """None while the assigned partitions are not claimed."""
@@ -129,16 +129,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _start(self) -> bool:
         """Start the consumer; return False when told to stop before the broker answers."""
-        while not self._context.stopping.is_set():
-            try:
-                await self._consumer.start()
-            except KafkaError as error:
-                self._troubles.say("BrokerUnreachable", f"the broker does not answer: {error}")
-                await pause(self._context.stopping)
-            else:
-                self._troubles.clear()
-                return True
-        return False
+        return await started(self._consumer, self._context.stopping, self._troubles)
 
     async def _close(self, producer: Producer, redis: Redis) -> None:
         if self._merging is not None:
@@ -318,9 +309,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Commit what is in hand; hold the lock until partitions are assigned."""
-        if not self._rebalancing:
-            await self._lock.acquire()
-            self._rebalancing = True
+        await self._lock.revoked()
         await self._drain()
         self._assigned = set()
 
@@ -331,9 +320,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._progress.assigned = True
         if self._assigned:
             self._consumer.pause(*self._assigned)
-        if self._rebalancing:
-            self._rebalancing = False
-            self._lock.release()
+        self._lock.assigned()
 
     async def _report(self) -> None:
         while True:
