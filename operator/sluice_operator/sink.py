@@ -1,5 +1,6 @@
 """The sink's database, as the operator needs it: the history of runs, and what a job leaves."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ _PRUNE: Final = """
       LIMIT $5
     ))
 """
+PRUNE_SECONDS: Final = 10.0
+"""How long record ids are deleted at a stretch: the job waits meanwhile."""
 SLICE: Final = 10_000
 """Record ids that are deleted by one statement: a transaction that hinders nobody."""
 CHUNKS: Final = 100
@@ -111,13 +114,16 @@ async def written(database: Database, uid: str, generation: int) -> dict[int, in
 
 
 async def prune(database: Database, uid: str, generation: int, starts: Sequence[int]) -> None:
-    """Delete the ids of records that are in the records topic no more.
+    """Delete ids of records that are in the records topic no more, for ten seconds at the most.
 
     ``starts`` is the oldest offset of each partition. Raises ``DependencyError``.
     """
     given = (uid, generation, list(range(len(starts))), list(starts), SLICE)
-    while await _execute(database, _PRUNE, *given) == f"DELETE {SLICE}":
-        pass
+    deadline = time.monotonic() + PRUNE_SECONDS
+    with suppress(TimeoutError):  # what is left goes the next time
+        while time.monotonic() < deadline:
+            if await _execute(database, _PRUNE, *given) != f"DELETE {SLICE}":
+                break
 
 
 async def _execute(database: Database, statement: str, *values: object) -> str:

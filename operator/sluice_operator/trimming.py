@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sluice_api.errors import ConfigurationError, DependencyError
+import asyncpg
+
+from sluice_api.errors import DependencyError, SluiceError
 from sluice_api.names import JobName
 from sluice_api.sink import RecordIds
 from sluice_operator import redis_client, retention, sink
@@ -19,6 +21,9 @@ from sluice_workers.state import Trouble
 
 EVERY: Final = 30.0
 """Seconds between two looks at what of a job is too old."""
+PRUNE_EVERY: Final = 600.0
+"""Seconds between two searches for record ids that may go. Each reads all ids that stay, for an
+index by offset would cost every row that is written."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -28,8 +33,8 @@ class _Last:
 
     at: float
     troubles: tuple[Trouble, ...] = ()
-    pruned: tuple[int, ...] = ()
-    """The records topic's starts below which record ids are forgotten."""
+    pruned_at: float | None = None
+    """When record ids were searched for those that may go."""
 
 
 class Trimming:
@@ -53,20 +58,29 @@ class Trimming:
         if last is not None and time.monotonic() - last.at < EVERY:
             return last.troubles
         broker = self._observer.broker(seen.kafka)
-        pass_ = _Pass(self._kubernetes, broker, job, seen, timedelta(seconds=kept.seconds))
+        trimming = _Pass(self._kubernetes, broker, job, seen, timedelta(seconds=kept.seconds))
         troubles: tuple[Trouble, ...] = ()
-        pruned = last.pruned if last is not None else ()
+        pruned_at = last.pruned_at if last is not None else None
         try:
-            pruned = await pass_.run(pruned)
-        except (ConfigurationError, DependencyError) as error:
-            reason = error.reason if isinstance(error, DependencyError) else "InvalidSecret"
+            if await trimming.run() and _due(pruned_at):
+                pruned_at = time.monotonic()
+                await trimming.prune()
+        except (SluiceError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+            reason = error.reason if isinstance(error, DependencyError) else "TrimmingFailed"
             troubles = (Trouble(reason=reason, message=f"topics are not trimmed: {error}"),)
-        self._last[job.name] = _Last(time.monotonic(), troubles, pruned)
+        self._last[job.name] = _Last(time.monotonic(), troubles, pruned_at)
         return troubles
 
 
+def _due(pruned_at: float | None) -> bool:
+    return pruned_at is None or time.monotonic() - pruned_at >= PRUNE_EVERY
+
+
 class _Pass:
-    """One pass over the topics of a job. Its methods raise ``DependencyError``."""
+    """One pass over the topics of a job.
+
+    Its methods raise ``SluiceError``, and what asyncpg does.
+    """
 
     def __init__(
         self,
@@ -79,23 +93,25 @@ class _Pass:
         self._kubernetes, self._broker = kubernetes, broker
         self._job, self._seen = job, seen
         self._limit = seen.now - kept
+        self._database: sink.Database | None = None
+        self._starts: tuple[int, ...] = ()
+        """Where the partitions of the records topic start now."""
 
-    async def run(self, pruned: tuple[int, ...]) -> tuple[int, ...]:
-        """Trim items, then records, then record ids; return the starts that ids are pruned to.
-
-        ``pruned`` are those of the pass before.
-        """
+    async def run(self) -> bool:
+        """Trim items, then records; return whether ids of the records that are gone may go too."""
         topics, seen = self._job.status.topics, self._seen
-        settled, database = False, await sink.database(self._kubernetes, self._job)
+        settled, self._database = False, await sink.database(self._kubernetes, self._job)
         if topics.items is not None and seen.items is not None:
             settled = await self._items(topics.items.name, topics.items.generation, seen.items)
-        if topics.records is None or database is None:
-            return pruned
-        starts = await self._records(topics.records.name, topics.records.generation, database)
-        if starts is None or not settled or starts == pruned or not _forgets(self._job):
-            return pruned
-        await sink.prune(database, self._job.uid, topics.records.generation, starts)
-        return starts
+        if topics.records is not None and self._database is not None:
+            await self._records(topics.records.name, topics.records.generation, self._database)
+        return settled and any(self._starts) and _forgets(self._job)
+
+    async def prune(self) -> None:
+        """Delete the ids of records that are gone."""
+        records = self._job.status.topics.records
+        if records is not None and self._database is not None:
+            await sink.prune(self._database, self._job.uid, records.generation, self._starts)
 
     async def _items(self, topic: str, generation: int, items: TopicOffsets) -> bool:
         """Trim the items topic, if it is ours; return whether no item of that age is left."""
@@ -108,13 +124,10 @@ class _Pass:
             await self._trim(topic, items.starts, starts)
         return retention.forgettable(starts, aged)
 
-    async def _records(
-        self, topic: str, generation: int, database: sink.Database
-    ) -> tuple[int, ...] | None:
-        """Trim the records topic; return where its partitions start then."""
+    async def _records(self, topic: str, generation: int, database: sink.Database) -> None:
         readers = [each for each in self._seen.readers(self._job.spec) if each is not None]
         if len(readers) < len(self._seen.readers(self._job.spec)):
-            return None
+            return
         records = readers[0]
         aged = await self._aged(topic, records)
         needed: list[retention.Bounds] = [each.committed for each in readers]
@@ -124,7 +137,7 @@ class _Pass:
             needed.append([written.get(number) for number in range(len(starts))])
             starts = retention.starts(records.starts, aged, needed)
             await self._trim(topic, records.starts, starts)
-        return starts
+        self._starts = starts
 
     async def _aged(self, topic: str, offsets: TopicOffsets) -> tuple[int, ...]:
         found = await self._broker.offsets_at(topic, len(offsets.ends), self._limit)

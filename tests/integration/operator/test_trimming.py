@@ -250,4 +250,10 @@ async def test_what_hinders_is_told_until_the_next_try(
     assert trouble.message.startswith("topics are not trimmed: ")
     assert await trimmed.look(world.job, await world.seen()) == (trouble,)
     monkeypatch.setattr(trimming, "EVERY", 0)
+    await world.commit("write", "records", OLD)
+    await world.execute("ALTER TABLE sluice.offsets RENAME next_offset TO hidden")
+    (trouble,) = await trimmed.look(world.job, await world.seen())
+    assert (trouble.reason, "hidden" in trouble.message) == ("TrimmingFailed", False)
+    assert 'column "next_offset" does not exist' in trouble.message
+    await world.execute("ALTER TABLE sluice.offsets RENAME hidden TO next_offset")
     assert await trimmed.look(world.job, await world.seen()) == ()
