@@ -44,6 +44,7 @@ def between(before: IngestionJobStatus, after: IngestionJobStatus) -> Iterator[J
     yield from _put_back(before.redrive, after.redrive)
     yield from _scaled("fetcher", before.fetcher, after.fetcher)
     yield from _scaled("writer", before.writer, after.writer)
+    yield from _scaled("archiver", before.archiver, after.archiver)
 
 
 def _put_back(before: RedriveStatus | None, after: RedriveStatus | None) -> Iterator[JobEvent]:

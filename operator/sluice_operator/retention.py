@@ -43,14 +43,14 @@ def moved(before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
 
 
 def refused_items(
-    ranks: Mapping[str, int], generation: int, ends: Sequence[int]
+    ranks: Mapping[str, int], generation: int, before: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return for each partition the first item whose records are refused; its end without one.
+    """Return for each partition the first item whose records are refused, at most ``before``.
 
-    ``ranks`` are those of the failed set, ``generation`` the items topic's. Its items were seeded,
-    by their keys.
+    ``ranks`` are those of the failed set, or a part of them, and ``generation`` is the items
+    topic's. Its items were seeded, by their keys.
     """
-    found = list(ends)
+    found = list(before)
     for key, rank in ranks.items():
         version, refused = failed_place(rank)
         of, offset = wire.item_place(version)

@@ -157,8 +157,12 @@ class _Pass:
         if dead is None or url is None:
             return unknown
         async with redis_client.connected(url) as client:
-            ranks = await FailedSet(client, self._job.name, dead.generation).ranks()
-        return unknown if ranks is None else retention.refused_items(ranks, generation, ends)
+            failed = FailedSet(client, self._job.name, dead.generation)
+            first = ends
+            async for ranks in failed.pages():
+                first = retention.refused_items(ranks, generation, first)
+            # Asked last: a set that was lost meanwhile told only a part.
+            return first if await failed.complete() else unknown
 
 
 def _forgets(job: Job) -> bool:

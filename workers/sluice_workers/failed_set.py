@@ -4,7 +4,7 @@ A hash of each key's rank. It is an index: lost, it is built again from the topi
 name tells that it is complete; it goes with the hash, so a loss is always noticed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final
@@ -59,13 +59,15 @@ class FailedSet:
             found.update(key for key, rank in zip(chunk, ranks, strict=True) if rank is not None)
         return found
 
-    async def ranks(self) -> dict[str, int] | None:
-        """Return every failed key with its rank; None when it is not complete."""
-        found: dict[str, int] = {}
-        with _explained():
-            async for key, rank in self._redis.hscan_iter(self._key, count=CHUNK):
-                found[key.decode()] = int(rank)
-        return found if found.pop(COMPLETE, None) is not None else None
+    async def pages(self) -> AsyncIterator[dict[str, int]]:
+        """Yield the failed keys with their ranks, some at a time: there may be millions."""
+        cursor = 0
+        while True:
+            with _explained():
+                cursor, found = await self._ask("hscan", cursor, None, CHUNK)
+            yield {key.decode(): int(rank) for key, rank in found.items() if key}
+            if not cursor:
+                return
 
     async def take_out(self, ranks: Mapping[str, int]) -> None:
         """Take keys out whose failures rank no higher than these successes."""
