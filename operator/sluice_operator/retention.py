@@ -2,15 +2,18 @@
 
 Topics have no limit at the broker, which does not know what was consumed. A record stays while it
 is younger than ``topics.retention``, a group that reads it has yet to, or the sink's own offset is
-not behind it. An item stays likewise, and while it is the one of its key that failed by a refused
-record: a redrive reads it again. What is not known keeps everything.
+not behind it. An item stays likewise, until its records are written, and while it is the one of its
+key that failed by a refused record: a redrive reads it again. What is not known keeps everything.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka.partitioner import murmur2
 
+from sluice_operator.observed import TopicOffsets
+from sluice_operator.run import reached
 from sluice_workers import wire
 from sluice_workers.dead_topic import failed_place
 
@@ -40,6 +43,29 @@ def moved(before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
     """Return the new starts of the partitions that have one."""
     pairs = enumerate(zip(before, after, strict=True))
     return {number: new for number, (old, new) in pairs if new > old}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Up to where items were fetched, and where the records topic ended after that."""
+
+    items: Bounds
+    records: tuple[int, ...]
+
+
+def settled(
+    last: Checkpoint | None, items: TopicOffsets, records: TopicOffsets
+) -> tuple[Bounds | None, Checkpoint]:
+    """Return up to where items have all their records written, and the checkpoint to go on from.
+
+    ``records`` were read after ``items``, for the writers' group: an item is committed after its
+    records are in the topic. None until writers have passed the checkpoint of an earlier look.
+    """
+    now = Checkpoint(items.committed, records.ends)
+    for each in (now, last):
+        if each is not None and reached(records, each.records):
+            return each.items, now
+    return None, last or now
 
 
 def refused_items(

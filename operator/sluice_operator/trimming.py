@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -11,6 +11,7 @@ import asyncpg
 from sluice_api.errors import DependencyError, SluiceError
 from sluice_api.names import JobName
 from sluice_api.sink import RecordIds
+from sluice_api.status import TopicsStatus
 from sluice_operator import redis_client, retention, sink
 from sluice_operator.broker import Broker
 from sluice_operator.kube import Kubernetes
@@ -31,8 +32,12 @@ _LOG: Final = logging.getLogger(__name__)
 class _Last:
     """What the last look at a job came to."""
 
-    at: float
+    topics: TopicsStatus
+    """The topics that it was about: in one that was made anew, offsets are others."""
+    at: float = -EVERY
     troubles: tuple[Trouble, ...] = ()
+    checkpoint: retention.Checkpoint | None = None
+    """Where writers must come before the items of that time may go."""
     pruned_at: float | None = None
     """When record ids were searched for those that may go."""
 
@@ -55,12 +60,16 @@ class Trimming:
         if kept is None or seen.kafka is None or seen.partitions is None:
             return ()
         last = self._last.get(job.name)
-        if last is not None and time.monotonic() - last.at < EVERY:
+        if last is None or last.topics != job.status.topics:
+            last = _Last(job.status.topics)
+        if time.monotonic() - last.at < EVERY:
             return last.troubles
         broker = self._observer.broker(seen.kafka)
-        trimming = _Pass(self._kubernetes, broker, job, seen, timedelta(seconds=kept.seconds))
+        limit = seen.now - timedelta(seconds=kept.seconds)
+        trimming = _Pass(self._kubernetes, broker, job, seen, limit)
+        trimming.checkpoint = last.checkpoint
         troubles: tuple[Trouble, ...] = ()
-        pruned_at = last.pruned_at if last is not None else None
+        pruned_at = last.pruned_at
         try:
             if await trimming.run() and _due(pruned_at):
                 pruned_at = time.monotonic()
@@ -68,7 +77,9 @@ class Trimming:
         except (SluiceError, OSError, TimeoutError, asyncpg.PostgresError) as error:
             reason = error.reason if isinstance(error, DependencyError) else "TrimmingFailed"
             troubles = (Trouble(reason=reason, message=f"topics are not trimmed: {error}"),)
-        self._last[job.name] = _Last(time.monotonic(), troubles, pruned_at)
+        self._last[job.name] = _Last(
+            last.topics, time.monotonic(), troubles, trimming.checkpoint, pruned_at
+        )
         return troubles
 
 
@@ -88,11 +99,12 @@ class _Pass:
         broker: Broker,
         job: Job,
         seen: Observation,
-        kept: timedelta,
+        limit: datetime,
     ) -> None:
         self._kubernetes, self._broker = kubernetes, broker
         self._job, self._seen = job, seen
-        self._limit = seen.now - kept
+        self._limit = limit
+        self.checkpoint: retention.Checkpoint | None = None
         self._database: sink.Database | None = None
         self._starts: tuple[int, ...] = ()
         """Where the partitions of the records topic start now."""
@@ -116,12 +128,14 @@ class _Pass:
     async def _items(self, topic: str, generation: int, items: TopicOffsets) -> bool:
         """Trim the items topic, if it is ours; return whether no item of that age is left."""
         aged, starts = await self._aged(topic, items), items.starts
-        owned = self._job.spec.source.items_topic is None
-        wanted = retention.starts(starts, aged, [items.committed])
-        if owned and wanted != starts:
-            refused = await self._refused(generation, items.ends)
-            starts = retention.starts(starts, aged, [items.committed, refused])
-            await self._trim(topic, items.starts, starts)
+        owned, records = self._job.spec.source.items_topic is None, self._seen.records
+        if owned and records is not None:
+            written, self.checkpoint = retention.settled(self.checkpoint, items, records)
+            needed = [] if written is None else [items.committed, written]
+            if retention.starts(starts, aged, needed) != starts:
+                needed.append(await self._refused(generation, items.ends))
+                starts = retention.starts(starts, aged, needed)
+                await self._trim(topic, items.starts, starts)
         return retention.forgettable(starts, aged)
 
     async def _records(self, topic: str, generation: int, database: sink.Database) -> None:

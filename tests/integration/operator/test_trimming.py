@@ -35,6 +35,13 @@ OLD, YOUNG = 10, 6
 """Messages of each topic that are two hours old, and such as are new."""
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look is due."""
+    monkeypatch.setattr(trimming, "EVERY", 0)
+    monkeypatch.setattr(trimming, "PRUNE_EVERY", 0)
+
+
 @pytest.fixture
 def job(where: Target) -> JobName:
     return JobName(where.jobs, "users")
@@ -76,7 +83,6 @@ class World:
 
     async def look(self) -> tuple[int, int]:
         """Trim once; return where items and records start then."""
-        self._trimming.forget(self.job.name)
         assert await self._trimming.look(self.job, await self.seen()) == ()
         after = await self.seen()
         assert after.items is not None
@@ -159,13 +165,14 @@ async def test_what_is_old_goes_once_every_reader_has_it(world: World, failed: F
     assert await world.look() == (0, 0), "no group has read anything"
     await world.commit("fetch", "items", 4)
     await world.commit("write", "records", 7)
-    assert await world.look() == (4, 0), "the sink has no offset"
+    assert await world.look() == (0, 0), "the sink has no offset"
     await world.write(3)
-    assert await world.look() == (4, 3), "the sink is behind the group: it was restored"
+    assert await world.look() == (0, 3), "the sink is behind the group: it was restored"
     await world.write(OLD + YOUNG)
-    assert await world.look() == (4, 7)
-    await world.commit("fetch", "items", OLD + YOUNG)
+    assert await world.look() == (0, 7), "records of the first items may still be refused"
     await world.commit("write", "records", OLD + YOUNG)
+    assert await world.look() == (4, OLD)
+    await world.commit("fetch", "items", OLD + YOUNG)
     assert await world.look() == (OLD, OLD), "what is young stays"
     assert await failed.complete()
 
@@ -192,6 +199,7 @@ async def test_nothing_goes_unless_it_is_asked_for(world: World, failed: FailedS
 async def test_items_stay_that_a_redrive_reads_again(world: World, failed: FailedSet) -> None:
     world.job = replace(world.job, spec=spec(topics={"retention": "0s"}))
     await world.commit("fetch", "items", OLD + YOUNG)
+    await world.commit("write", "records", OLD + YOUNG)
     version = wire.record_version(5, 3)
     await failed.add({"k": dead_topic.failure_rank(version, record=True)})
     assert await world.look() == (3, 0)
@@ -200,6 +208,7 @@ async def test_items_stay_that_a_redrive_reads_again(world: World, failed: Faile
 
 
 async def test_items_stay_while_the_failed_set_is_lost(world: World) -> None:
+    await world.commit("write", "records", OLD + YOUNG)
     await world.commit("fetch", "items", OLD + YOUNG)
     assert await world.look() == (0, 0)
 
@@ -242,7 +251,9 @@ async def test_record_ids_of_what_is_archived_stay(world: World, failed: FailedS
 async def test_what_hinders_is_told_until_the_next_try(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trimming, "EVERY", 30)
     await world.commit("fetch", "items", OLD)
+    await world.commit("write", "records", OLD + YOUNG)
     seen = replace(await world.seen(), redis_url="redis://127.0.0.1:1/0")
     trimmed = world._trimming  # noqa: SLF001
     (trouble,) = await trimmed.look(world.job, seen)
@@ -250,7 +261,6 @@ async def test_what_hinders_is_told_until_the_next_try(
     assert trouble.message.startswith("topics are not trimmed: ")
     assert await trimmed.look(world.job, await world.seen()) == (trouble,)
     monkeypatch.setattr(trimming, "EVERY", 0)
-    await world.commit("write", "records", OLD)
     await world.execute("ALTER TABLE sluice.offsets RENAME next_offset TO hidden")
     (trouble,) = await trimmed.look(world.job, await world.seen())
     assert (trouble.reason, "hidden" in trouble.message) == ("TrimmingFailed", False)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_operator import retention
+from sluice_operator.observed import TopicOffsets
 from sluice_workers import dead_topic, wire
 
 OFFSET = st.integers(0, 50)
@@ -51,6 +52,27 @@ def test_the_item_of_a_refused_record_stays(
             number = place(key.encode(), numbers, numbers)
             expected[number] = min(expected[number], offset)
     assert first == tuple(expected)
+
+
+STEP = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+
+
+@given(st.lists(STEP, min_size=1, max_size=20))
+def test_an_item_goes_only_when_its_record_is_written(steps: list[tuple[int, int, int]]) -> None:
+    """Each item becomes one record, which is in the topic before the item is committed."""
+    produced = committed = written = 0
+    checkpoint = None
+    for more, commits, writes in steps:
+        produced += more
+        committed = min(produced, committed + commits)
+        written = min(produced, written + writes)
+        items = TopicOffsets((0,), (1000,), (committed,))
+        records = TopicOffsets((0,), (produced,), (written,))
+        bound, checkpoint = retention.settled(checkpoint, items, records)
+        assert bound is None or (bound[0] or 0) <= written
+    items, records = (TopicOffsets((0,), (each,), (each,)) for each in (1000, produced))
+    bound, _ = retention.settled(checkpoint, items, records)
+    assert bound == (1000,)
 
 
 def test_ids_go_once_no_old_item_is_left() -> None:
