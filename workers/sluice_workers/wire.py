@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+import orjson
 from pydantic import Field
 
 from sluice_api import failure
@@ -73,6 +74,14 @@ class DeadItem(Model):
     """
     whole: bool = True
     """Whether the item can be put back from this: ``value`` is its value, to the last byte."""
+
+
+def json_text(value: object) -> bytes:
+    """Return JSON text that holds no more memory than it needs. Raises ``TypeError``.
+
+    The library's own holds the 4 KiB that it is written into for as long as it lives.
+    """
+    return bytes(memoryview(orjson.dumps(value)))
 
 
 def item_id(*, run: str | None, key: str, generation: int, partition: int, offset: int) -> str:

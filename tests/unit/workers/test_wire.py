@@ -1,5 +1,8 @@
 """Identities and versions of messages."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,3 +30,20 @@ def test_versions_order_by_generation_and_then_by_offset(a: int, b: int, c: int,
 def test_what_does_not_fit_is_refused(generation: int, offset: int) -> None:
     with pytest.raises(ValueError, match="must be between"):
         record_version(generation, offset)
+
+
+HELD = """
+from sluice_workers.wire import json_text
+
+def resident() -> int:
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+before = resident()
+kept = [json_text({"id": number}) for number in range(50_000)]
+print((resident() - before) // len(kept))
+"""
+
+
+def test_json_text_holds_little_more_memory_than_it_is_long() -> None:
+    told = subprocess.run([sys.executable, "-c", HELD], capture_output=True, check=True)
+    assert int(told.stdout) < 500

@@ -15,14 +15,13 @@ from typing import Final, Self, cast
 
 import aiohttp
 import httpx
-import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from sluice_api import source
 from sluice_api.errors import ConfigurationError
 from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
 from sluice_handler import Item as HandedItem
-from sluice_workers import kafka
+from sluice_workers import kafka, wire
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
 from sluice_workers.fetch.http.body import TooLargeError
@@ -200,7 +199,7 @@ def encoded(record: object) -> bytes:
     if not isinstance(record, Mapping):
         raise InvalidRecordError(f"a record must be a mapping, found {type(record).__name__}")
     try:
-        text = orjson.dumps(record if isinstance(record, dict) else dict(record))
+        text = wire.json_text(record if isinstance(record, dict) else dict(record))
     except TypeError as error:
         raise InvalidRecordError(f"a record cannot be written as JSON: {error}") from error
     if len(text) > kafka.MAX_VALUE_BYTES:

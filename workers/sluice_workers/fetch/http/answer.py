@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import orjson
 
 from sluice_api.http import Format, Http
-from sluice_workers import kafka
+from sluice_workers import kafka, wire
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.jsonpath import Path
 
@@ -62,7 +62,7 @@ class Records:
                 f"{self._path.text} must select JSON objects, found {_kind(value)}"
             )
         try:
-            return _bounded(orjson.dumps(self._mapped(value) if self._fields else value))
+            return _bounded(wire.json_text(self._mapped(value) if self._fields else value))
         except TypeError as error:
             raise MalformedAnswerError(f"a record cannot be written as JSON: {error}") from error
 
