@@ -207,4 +207,4 @@ class Http(Model):
     max_response_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     """Answers longer than this, decoded, are given up."""
     max_item_bytes: int = Field(default=16 << 20, ge=1024, le=256 << 20)
-    """Items whose records are longer than this together are given up."""
+    """Items whose records are longer than this are given up; each counts for 256 bytes more."""

@@ -183,7 +183,7 @@ class Handler(Model):
     timeout: Span = Span("60s")
     """How long one call may take."""
     max_item_bytes: int = Field(default=16 << 20, ge=1024, le=256 << 20)
-    """Items whose records are longer than this together are given up."""
+    """Items whose records are longer than this are given up; each counts for 256 bytes more."""
     parameters: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=dict, max_length=64
     )

@@ -28,7 +28,7 @@ from sluice_workers.fetch.http.body import TooLargeError
 from sluice_workers.fetch.http.template import InvalidItemError, attributes
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.kept_headers import kept_headers
-from sluice_workers.fetch.outcome import Failure, Fetched
+from sluice_workers.fetch.outcome import Failure, Fetched, size_of
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.retry import heeded, parse_retry_after
 from sluice_workers.fetch.routes import Route
@@ -107,7 +107,7 @@ class HandlerApi:
         async for record in _each(self._handler(item, self._context)):
             text = encoded(record)
             found.append(text)
-            size += len(text)
+            size += size_of((text,))
             if size > self._max_bytes:
                 raise TooLargeError(
                     f"the item's records are longer than maxItemBytes ({self._max_bytes})"

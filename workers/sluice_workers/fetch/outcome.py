@@ -1,5 +1,6 @@
 """What asking the API for one item can come to; values only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -9,6 +10,14 @@ from sluice_workers.wire import FailureReason
 
 MAX_MESSAGE: Final = 4096
 """Characters of a message that are kept: what it quotes may be as long as an answer."""
+
+RECORD_OVERHEAD: Final = 256
+"""Bytes that a record holds until the broker has it, besides its own (measured: 264)."""
+
+
+def size_of(records: Iterable[bytes]) -> int:
+    """Return the bytes that records count for against the bound of their item."""
+    return sum(len(record) + RECORD_OVERHEAD for record in records)
 
 
 def legible(text: str, most: int = MAX_MESSAGE) -> str:

@@ -16,7 +16,7 @@ from sluice_workers.fetch.http.progress import Parked, Progress
 from sluice_workers.fetch.http.request import Request, Requests
 from sluice_workers.fetch.http.template import InvalidItemError
 from sluice_workers.fetch.item import Item
-from sluice_workers.fetch.outcome import Failure, Fetched
+from sluice_workers.fetch.outcome import Failure, Fetched, size_of
 from sluice_workers.fetch.retry import PASSING
 from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason
@@ -85,7 +85,7 @@ class Api:
     def _follow(self, progress: Progress, answer: Answer, pages: Pages) -> bool:
         """Take a page's records; return whether another page is to be asked for."""
         progress.records += answer.records
-        progress.size += sum(map(len, answer.records))
+        progress.size += size_of(answer.records)
         progress.resumed = False
         self._check(progress.size)
         if answer.ignored:

@@ -26,7 +26,7 @@ class Progress:
     walk: Walk
     records: list[bytes] = field(default_factory=list)
     size: int = 0
-    """Bytes of the records."""
+    """What the records count for, in bytes."""
     resumed: bool = False
     """Whether an earlier attempt read them."""
 

@@ -166,11 +166,17 @@ async def test_an_item_is_bounded_in_bytes(api: Asked) -> None:
         return text([{"n": "x" * 600, "page": request.query["page"]}])
 
     api.answers["/k-1"] = page
-    api.job(pagination={"pageNumber": {}}, records="$[*]", maxItemBytes=2000)
+    api.job(pagination={"pageNumber": {}}, records="$[*]", maxItemBytes=3000)
     failure = await api.failure()
     assert failure.reason is FailureReason.TOO_LARGE
-    assert "longer than maxItemBytes (2000)" in failure.message
+    assert "longer than maxItemBytes (3000)" in failure.message
     assert len(api.requests) == 4
+
+
+async def test_a_record_counts_for_more_than_its_text(api: Asked) -> None:
+    api.answers["/k-1"] = web.Response(body=b"{}\n" * 10_000)
+    api.job(format="NDJSON", maxItemBytes=1 << 20)
+    assert (await api.failure()).reason is FailureReason.TOO_LARGE
 
 
 async def test_an_ignored_page_ends_the_item_with_what_is_there(api: Asked) -> None:
