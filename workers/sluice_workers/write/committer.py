@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sluice_workers import wire
 from sluice_workers.failures import Failures
-from sluice_workers.write import metrics
+from sluice_workers.write import exchange, metrics
 from sluice_workers.write.batch import Batch, Rejected, newest
 from sluice_workers.write.message import Message
 from sluice_workers.write.offsets import FencedError, Owner, Position
@@ -140,6 +140,7 @@ class Committer:
             if len(again) == len(refused):
                 break
             refused = again
+        refused = await self._exchange(transaction, refused)
         await self._give_up([rejected(message, refusal(error)) for message, _, error in refused])
         batch.refused = len(refused)
 
@@ -156,6 +157,41 @@ class Committer:
         middle = len(pairs) // 2
         first = await self._halves(transaction, pairs[:middle])
         return first + await self._halves(transaction, pairs[middle:])
+
+    async def _exchange(
+        self, transaction: Transaction, refused: list[exchange.Refused]
+    ) -> list[exchange.Refused]:
+        """Merge those that exchange unique values among themselves; return the others."""
+        moving = [each for each in refused if exchange.is_in_the_way(each[2])]
+        for _ in range(exchange.ROUNDS):
+            if len(moving) < 2:  # noqa: PLR2004  nobody exchanges anything alone
+                break
+            left = {id(message) for message, _, _ in await self._together(transaction, moving)}
+            merged = {id(message) for message, _, _ in moving} - left
+            if not left:
+                return [each for each in refused if id(each[0]) not in merged]
+            moving = [each for each in moving if id(each[0]) in merged]
+        return refused
+
+    async def _together(
+        self, transaction: Transaction, moving: list[exchange.Refused]
+    ) -> list[exchange.Refused]:
+        """Merge rows that all stepped aside before; return who was in the way: then none is."""
+        pairs = [(message, row) for message, row, _ in moving]
+        refused = moving
+
+        async def merged() -> bool:
+            nonlocal refused
+            refused = await self._halves(transaction, pairs)
+            return not refused
+
+        try:
+            await transaction.exchange(newest([row for _, row in pairs], self._identity), merged)
+        except ERRORS as error:
+            if kind(error) is not Kind.RECORD:
+                raise
+            return moving  # a trigger or a constraint wants no NULL
+        return refused
 
     async def _give_up(self, records: Sequence[Rejected]) -> None:
         await self._failures.give_up([_dead(each) for each in records])

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from sluice_api.sink import PostgresSink
-from sluice_workers.write import offsets, record_ids
+from sluice_workers.write import exchange, offsets, record_ids
 from sluice_workers.write.database import Connection
 from sluice_workers.write.merge import (
     BEGIN,
@@ -15,6 +15,7 @@ from sluice_workers.write.merge import (
     SHAPE,
     Statements,
     buffer_columns,
+    quoted,
     statements,
     table_name,
 )
@@ -35,6 +36,7 @@ class Transaction:
         owner: Owner,
     ) -> None:
         self.connection = self._connection = connection
+        self._sink = sink
         self._arguments = record_ids.arguments(sink, owner)
         self._columns = list(buffer_columns(sink))
         self._schema, self._table = table_name(sink)
@@ -54,11 +56,14 @@ class Transaction:
 
     async def merge(self, rows: Sequence[Row]) -> None:
         """COPY rows, at most one for each identity, into the buffer, and merge it."""
+        await self._into_buffer(rows)
+        await self._connection.execute(self._sql.merge, *self._arguments)
+
+    async def _into_buffer(self, rows: Sequence[Row]) -> None:
         await self._connection.execute(self._sql.create_buffer)
         await self._connection.copy_records_to_table(
             self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
         )
-        await self._connection.execute(self._sql.merge, *self._arguments)
 
     async def attempt(self, rows: Sequence[Row]) -> Exception | None:
         """Merge rows within a savepoint; return the error when one of them is refused."""
@@ -72,6 +77,32 @@ class Transaction:
                 return error
             raise
         return None
+
+    async def exchange(self, rows: Sequence[Row], merged: Callable[[], Awaitable[bool]]) -> None:
+        """Have rows step aside and be merged, or undo all of it unless ``merged`` says they are.
+
+        ``rows`` has one for each identity. Raises what asyncpg raises.
+        """
+        savepoint = self._connection.transaction()
+        await savepoint.start()
+        done = False
+        try:
+            done = await self._step_aside(rows) and await merged()
+        finally:
+            await (savepoint.commit() if done else savepoint.rollback())
+
+    async def _step_aside(self, rows: Sequence[Row]) -> bool:
+        """Have rows of the table step aside; say whether there are columns by which they can."""
+        table = ".".join(map(quoted, (self._schema, self._table)))
+        names = exchange.candidates(self._sink)
+        found = await self._connection.fetch(exchange.COLUMNS, table, names)
+        columns = [row["attname"] for row in found]
+        if columns:
+            buffer = f"pg_temp.{self._sql.buffer}"
+            await self._into_buffer(rows)
+            await self._connection.execute(exchange.step_aside(self._sink, columns, table, buffer))
+            await self._connection.execute(self._sql.empty_buffer)
+        return bool(columns)
 
     async def advance(
         self, owner: Owner, positions: Mapping[int, Position], ends: Mapping[int, int]
