@@ -2,7 +2,8 @@
 
 import pytest
 
-from integration.postgres_server import OwnPostgres
+from integration.postgres_server import OWNER, OwnPostgres
+from integration.postgres_server import PASSWORD as OWN
 from integration.processes import free_port, pod
 from integration.write.manners import USER, loader, wait_for_trouble
 from integration.write.test_writer import World, assert_newest, dead_items, world
@@ -24,7 +25,7 @@ async def postgres_uri(server: OwnPostgres) -> str:
 async def test_a_revoked_permission_is_told_and_waited_for(
     world: World, server: OwnPostgres
 ) -> None:
-    admin = server.uri.replace("/postgres", "/warehouse")
+    admin = server.uri_of(OWNER, OWN, "warehouse")
     port = free_port()
     await world.produce(range(300), lambda _: 1)
     async with pod("write", world.folder, port=port):
@@ -44,7 +45,7 @@ async def test_a_revoked_permission_is_told_and_waited_for(
 
 
 async def test_a_full_disk_is_told_and_waited_for(world: World, server: OwnPostgres) -> None:
-    admin = server.uri.replace("/postgres", "/warehouse")
+    admin = server.uri_of(OWNER, OWN, "warehouse")
     await server.execute("CREATE TABLESPACE small LOCATION '/srv/small'")
     await server.execute("ALTER TABLE users SET TABLESPACE small", admin)
     await server.execute("CREATE TABLE filler (content text) TABLESPACE small", admin)
