@@ -13,6 +13,15 @@ REACHED: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class Ceiling:
+    """A number of pods that something outside has room for."""
+
+    replicas: int
+    why: str
+    """A sentence with the numbers it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """What limits the number of pods whatever the lag."""
 
@@ -22,6 +31,8 @@ class Bounds:
     processes: int = 1
     rate_limited: int | None = None
     """The pods that the rate limit can feed, when both it and the latency are known."""
+    room: Ceiling | None = None
+    """The pods that the sink's database has connections for; it goes before the minimum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +120,12 @@ def _bounded(wanted: Decision, lag: tuple[int, ...], bounds: Bounds) -> Decision
     }
     if bounds.rate_limited is not None:
         ceilings[f"the rate limit feeds {bounds.rate_limited} pods"] = bounds.rate_limited
+    if bounds.room is not None:
+        ceilings[bounds.room.why] = bounds.room.replicas
     bound, ceiling = min(ceilings.items(), key=lambda item: item[1])
     floor = min(bounds.minimum, bounds.maximum, fed)
+    if bounds.room is not None and bounds.room.replicas < floor:
+        bound, floor = bounds.room.why, bounds.room.replicas
     replicas = max(floor, min(wanted.replicas, ceiling))
     if replicas < wanted.replicas:
         return Decision(replicas, f"{wanted.reason}; {bound}", bound)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sluice_api.names import JobName
 from sluice_api.spec import IngestionJobSpec
 from sluice_api.status import IngestionJobStatus
+from sluice_operator.autoscaler import Ceiling
 from sluice_workers.settings import KafkaConnection
 from sluice_workers.state import PodState, Trouble
 
@@ -137,6 +138,8 @@ class Observation:
     fetcher: Workers = Workers()
     writer: Workers = Workers()
     archiver: Workers = Workers()
+    room: Ceiling | None = None
+    """The writers that the sink's database has connections for."""
     failed: int | None = None
     nodes: tuple[NodeSize, ...] = ()
     existing: dict[str, Object] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from sluice_api.spec import IngestionJobSpec
 from sluice_api.status import IngestionJobStatus, RunStatus
 from sluice_operator import events, finalize, plan, redrive, run, scale, sink, topics
 from sluice_operator.autoscaler import Decision
+from sluice_operator.connections import Connections
 from sluice_operator.kube import Kubernetes
 from sluice_operator.metrics import JobMetrics
 from sluice_operator.observe import Observer
@@ -62,6 +63,7 @@ class Reconciler:
         self._settings = settings
         self._metrics = metrics
         self._trimming = Trimming(kubernetes, observer)
+        self._connections = Connections(kubernetes)
         self._memory: dict[JobName, Memory] = {}
 
     async def reconcile(self, name: JobName) -> float | None:
@@ -87,7 +89,10 @@ class Reconciler:
         memory = self._memory.get(job.name, Memory())
         job = await self._redrive(job, seen)
         job, finished = await self._run(job, seen)
-        memory = _scaled(job, seen, memory, stop=finished or job.spec.suspend)
+        stop = finished or job.spec.suspend
+        if not stop and seen.migrate.progress is Progress.SUCCEEDED:
+            seen = replace(seen, room=await self._connections.look(job))
+        memory = _scaled(job, seen, memory, stop=stop)
         settings = self._settings
         want = plan.wanted(job, settings.worker_image, settings.allowed_addresses, seen.kafka)
         if want is not None and seen.partitions is not None:
@@ -272,6 +277,7 @@ class Reconciler:
     async def _forget(self, name: JobName) -> None:
         self._memory.pop(name, None)
         self._trimming.forget(name)
+        self._connections.forget(name)
         self._metrics.forget(name)
         await self._observer.forget(name)
 

@@ -58,7 +58,8 @@ def _bounds(role: Role, spec: IngestionJobSpec, seen: Observation, rate: float |
     if role is Role.FETCHER:
         return _fetchers(spec, seen, partitions, rate)
     given = spec.writer.replicas if role is Role.WRITER else spec.archiver.replicas
-    return Bounds(minimum=given.min, maximum=given.max, partitions=partitions)
+    room = seen.room if role is Role.WRITER else None
+    return Bounds(minimum=given.min, maximum=given.max, partitions=partitions, room=room)
 
 
 def _fetchers(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sluice_operator.autoscaler import (
     Bounds,
+    Ceiling,
     Decision,
     Policy,
     Reading,
@@ -124,3 +125,16 @@ def test_pods_that_fall_short_of_their_slots_are_as_many_as_reach_the_rate_limit
     assert rate_limited_replicas(2000, 0.02, 200, 500) == 4
     assert rate_limited_replicas(2000, 0.02, 200, 1000) == 2, "two reach it: no third"
     assert rate_limited_replicas(2000, 0.02, 200, 980) == 2, "nor when they nearly do"
+
+
+def test_writers_are_no_more_than_the_database_has_connections_for() -> None:
+    room = Ceiling(3, "the sink's database has connections for 3 writers")
+    found = decide(reading(*[9999] * 12), Bounds(0, 9, 12, room=room), POLICY, None, NOW)
+    assert (found.replicas, found.bound) == (3, room.why)
+    # Also when people asked for more at the least: those would only wait.
+    found = decide(reading(*[9999] * 12), Bounds(5, 9, 12, room=room), POLICY, None, NOW)
+    assert (found.replicas, found.bound) == (3, room.why)
+    wide = Ceiling(50, "")
+    assert (
+        decide(reading(*[9999] * 12), Bounds(0, 9, 12, room=wide), POLICY, None, NOW).replicas == 9
+    )
