@@ -1,6 +1,8 @@
 """Commits whose answer is lost, and databases that fail over to a replica."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -210,3 +212,14 @@ async def cut_off(server: OwnPostgres, replica: OwnPostgres) -> None:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+
+async def test_a_server_that_vanishes_without_a_word_is_noticed(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("vanishing_server.py")
+    process = await asyncio.create_subprocess_exec(
+        "unshare", "--net", sys.executable, str(script), str(tmp_path / "alone"),
+        stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    async with asyncio.timeout(100):
+        output, _ = await process.communicate()
+    assert 5 < int(output) < 45

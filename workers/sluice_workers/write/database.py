@@ -5,9 +5,10 @@ A password that was rotated is used by the next connection. Several hosts with
 turns verification on.
 """
 
+import socket
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -40,6 +41,27 @@ def verified(uri: str, authority: Path) -> str:
     return uri + ("&" if query else "?") + "&".join(added) if added else uri
 
 
+_KEPT_ALIVE: Final = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 10,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 5,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT): 25_000,
+}
+"""A host that is gone without a word is noticed within 25 seconds, not in a quarter of an hour."""
+
+
+class _KeptAlive(asyncpg.Connection):  # type: ignore[type-arg]  # no generic at run time
+    """A connection whose other end may vanish."""
+
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        found = transport.get_extra_info("socket")
+        if found is not None and found.family in {socket.AF_INET, socket.AF_INET6}:
+            for (level, name), value in _KEPT_ALIVE.items():
+                found.setsockopt(level, name, value)
+
+
 async def connect(
     uri: str, application: str, seconds: float = CONNECT_TIMEOUT
 ) -> "Connection[asyncpg.Record]":
@@ -48,6 +70,7 @@ async def connect(
         connection = await asyncpg.connect(
             uri,
             timeout=seconds,
+            connection_class=_KeptAlive,
             # A named statement lives in a session, and a pooler may give each transaction another.
             statement_cache_size=0,
             server_settings={"application_name": application[:63]},
