@@ -60,3 +60,15 @@ async def test_a_full_disk_is_told_and_waited_for(world: World, server: OwnPostg
         await world.wait_for_offsets(2000)
     await assert_newest(world, 2000, 1)
     assert await dead_items(world) == []
+
+
+async def test_no_connection_left_is_told_and_waited_for(world: World, server: OwnPostgres) -> None:
+    await server.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 0")
+    port = free_port()
+    await world.produce(range(100), lambda _: 1)
+    async with pod("write", world.folder, port=port):
+        message = await wait_for_trouble(port, "TooManyConnections")
+        assert f'too many connections for role "{USER}"' in message
+        await server.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 5")
+        await world.wait_for_offsets(100)
+    await assert_newest(world, 100, 1)

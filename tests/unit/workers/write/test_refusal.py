@@ -45,6 +45,7 @@ def test_nobody_is_at_fault(error: type[Exception]) -> None:
         (exceptions.FeatureNotSupportedError, "TableMismatch"),
         (exceptions.InsufficientPrivilegeError, "PermissionDenied"),
         (exceptions.ReadOnlySQLTransactionError, "ReadOnly"),
+        (asyncpg.TargetServerAttributeNotMatched, "ReadOnly"),
         (exceptions.DiskFullError, "DiskFull"),
         (exceptions.OutOfMemoryError, "OutOfResources"),
         (exceptions.TooManyConnectionsError, "TooManyConnections"),
