@@ -56,8 +56,11 @@ class Limits:
     others_of_database: int
 
 
-def room(found: Limits) -> Ceiling:
-    """Return how many writers there are connections for, at least one, and why no more."""
+def room(found: Limits, each: int = 1) -> Ceiling:
+    """Return how many writers there are connections for, at least one, and why no more.
+
+    ``each`` is how many a writer holds.
+    """
     rooms = {
         f"max_connections is {found.maximum}, {found.reserved} reserved,"
         f" {found.others} used by others": found.maximum - found.reserved - found.others,
@@ -69,8 +72,10 @@ def room(found: Limits) -> Ceiling:
         why = f"its CONNECTION LIMIT is {found.of_database}, {found.others_of_database} used"
         rooms[f"{why} by others"] = found.of_database - found.others_of_database
     why, least = min(rooms.items(), key=lambda item: item[1])
-    writers = max(1, least - SPARE)
-    return Ceiling(writers, f"the sink's database has connections for {writers} writers: {why}")
+    writers = max(1, (least - SPARE) // each)
+    holds = f" of {each} each" if each > 1 else ""
+    sentence = f"the sink's database has connections for {writers} writers{holds}: {why}"
+    return Ceiling(writers, sentence)
 
 
 class Connections:
@@ -95,7 +100,8 @@ class Connections:
             return ceiling
         try:
             if database := await sink.database(self._kubernetes, job):
-                ceiling = room(await limits(database, job.name))
+                each = 1 if job.spec.sink.postgres.durable_buffer is None else 2
+                ceiling = room(await limits(database, job.name), each)
         except (DependencyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
             _LOG.info("%s: the sink's connections were not counted: %s", job.name, error)
         self._last[job.name] = (now, ceiling)

@@ -51,7 +51,7 @@ _KEPT_ALIVE: Final = {
 """A host that is gone without a word is noticed within 25 seconds, not in a quarter of an hour."""
 
 
-class _KeptAlive(asyncpg.Connection):  # type: ignore[type-arg]  # no generic at run time
+class _KeptAlive(asyncpg.Connection):
     """A connection whose other end may vanish."""
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice_api.sink import PostgresSink, WriteMode
+from sluice_workers.write.message import Message
 from sluice_workers.write.refusal import sqlstate
-from sluice_workers.write.row import Message, Row, bookkeeping_column
+from sluice_workers.write.row import Row, bookkeeping_column
 
 ROUNDS: Final = 4
 """How often those that are in the way of others for good are left out of the exchange."""
