@@ -162,9 +162,9 @@ def _scaling(job: Job, seen: Observation, decided: Decided) -> Verdict:
     kind = ConditionType.SCALING
     if any(seen.offsets(role) is None for role in roles(job.spec)):
         return Verdict(kind, False, "LagUnknown", "the lag could not be read: nothing is scaled")
-    bound = next((each.bound for each in decided.decisions.values() if each.bound), None)
-    if bound:
-        return Verdict(kind, True, "Bounded", bound)
+    bounds = [f"{role}: {each.bound}" for role, each in decided.decisions.items() if each.bound]
+    if bounds:
+        return Verdict(kind, True, "Bounded", "; ".join(bounds))
     return Verdict(kind, True, "Active", "pods follow the lag")
 
 

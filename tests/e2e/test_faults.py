@@ -81,6 +81,32 @@ def test_a_missing_secret_is_named_and_the_job_heals_when_it_appears(
     job.judge()
 
 
+def test_writers_are_no_more_than_their_user_may_have_connections(
+    start: Start, where: Target
+) -> None:
+    """Four are asked for at the least; the limit of 4 leaves 2 besides what is spared."""
+    namespace = f"--namespace={where.jobs}"
+    uri = where.kubectl(
+        "get", "secret", "warehouse", namespace, "--output=go-template={{.data.uri | base64decode}}"
+    )
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "few"},
+        "stringData": {"uri": f"postgresql://few:few@{uri.rpartition('@')[2]}"},
+    }
+    where.kubectl.apply(json.dumps(secret), namespace)
+    writer = {"replicas": {"min": 4, "max": 6}}
+    job = start(COUNT, sink={"postgres": {"secretRef": {"name": "few"}}}, writer=writer)
+    job.evidence.query("drop role if exists few")
+    job.evidence.query("create role few login password 'few' connection limit 4 in role sluice")
+    words = "has connections for 2 writers: its user's CONNECTION LIMIT is 4, 0 used by others"
+    job.wait("bound", lambda: words in message(job.condition("Scaling")), 90)
+    job.wait("2 writers", lambda: job.status()["writer"]["desired"] == 2, 10)
+    job.wait_complete()
+    job.judge()
+
+
 def message(condition: dict[str, str]) -> str:
     return condition.get("message", "")
 
