@@ -62,8 +62,6 @@ def run_child(assignment: Assignment, pipe: Connection) -> None:
 
 
 async def _serve(assignment: Assignment, pipe: Connection) -> None:
-    target = _load(assignment.target)
-    collect_seldom()
     context = ProcessContext(assignment.process, assignment.folder)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +70,8 @@ async def _serve(assignment: Assignment, pipe: Connection) -> None:
     loop.add_reader(pipe.fileno(), _orphaned, context, pipe)
     beating = asyncio.create_task(_beat(context, pipe))
     try:
+        target = _load(assignment.target)
+        collect_seldom()
         await target(context)
     finally:
         beating.cancel()
