@@ -64,7 +64,7 @@ class Api:
         answer = await self._exchange.ask(request, request.url, route)
         if isinstance(answer, Failure):
             return answer
-        self._check(sum(map(len, answer.records)))
+        self._check(size_of(answer.records))
         return Fetched(answer.records, datetime.now(UTC), answer.rest)
 
     async def _walk(
