@@ -53,7 +53,7 @@ async def clean_up(
     """
     groups = f"consumer groups {job.name.group('*')} and topics that go with the job"
     keys = f"keys {job.name.redis_key('*')} in Redis"
-    rows = f"rows of job_uid {job.uid} in sluice.offsets and sluice.record_ids"
+    rows = f"rows of job_uid {job.uid} in sluice.offsets, record_ids, slices and buffer"
     failures = [
         await _attempt(job, groups, _broker(job, broker)),
         await _attempt(job, keys, _redis(job, redis_url)),

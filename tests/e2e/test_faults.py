@@ -143,7 +143,7 @@ def test_a_secret_that_goes_first_leaves_rows_and_an_event_that_names_them(
     job.delete()
     assert job.offset_rows() > 0
     events = where.kubectl("get", "events", namespace, "--field-selector=reason=CleanupIncomplete")
-    assert f"rows of job_uid {uid} in sluice.offsets and sluice.record_ids" in events
+    assert f"rows of job_uid {uid} in sluice.offsets, record_ids, slices and buffer" in events
     assert f"Secret {where.jobs}/soon-gone, named by spec.sink.postgres.secretRef," in events
     job.evidence.query(f"delete from sluice.offsets where job_uid = '{uid}'")
 
@@ -160,17 +160,20 @@ def test_a_changed_secret_of_the_broker_is_followed_in_the_middle(
         where.kubectl.apply(json.dumps(content), f"--namespace={where.jobs}")
 
     mount(servers)
-    job = start(COUNT, connections={"kafka": {"name": "broker"}})
-    job.wait_rows(MIDDLE)
+    slow = {"rateLimit": {"requests": 15, "per": "1s"}}
+    job = start(1500, source=slow, connections={"kafka": {"name": "broker"}})
+    job.wait_rows(50)
     before = {*job.pods("fetcher"), *job.pods("writer")}
     assert before
     mount(f"{servers},kafka.{where.system}.svc.cluster.local:9092")
 
     def made_anew() -> bool:
-        return before.isdisjoint([*job.pods("fetcher"), *job.pods("writer")])
+        now = {*job.pods("fetcher"), *job.pods("writer")}
+        return bool(now) and before.isdisjoint(now)
 
     job.wait("pods made anew", made_anew, 90)
-    job.wait_complete()
+    assert len(job.rows()) < len(job.keys), "the run was over before its pods were made anew"
+    job.wait_complete(240)
     job.judge()
 
 

@@ -21,5 +21,5 @@ async def test_what_cannot_be_reached_any_more_is_named(
     assert f"Secret {where.jobs}/broker, named by spec.connections.kafka, is gone" in broker
     assert f"keys sluice:{{{where.jobs}/users}}:* in Redis" in redis
     assert f"Secret {where.jobs}/cache, named by spec.connections.redis, is gone" in redis
-    assert "rows of job_uid 0123456789 in sluice.offsets and sluice.record_ids" in rows
+    assert "rows of job_uid 0123456789 in sluice.offsets, record_ids, slices and buffer" in rows
     assert f"Secret {where.jobs}/warehouse, named by spec.sink.postgres.secretRef" in rows
