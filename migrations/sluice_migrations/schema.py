@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+)
 
 from sluice_api.names import DATABASE_SCHEMA
 
@@ -46,4 +58,34 @@ RECORD_IDS: Final = Table(
     Column("record_offset", BigInteger, nullable=False),
     Index("record_ids_position", "job_uid", "generation", "partition", "record_offset"),
     comment="Records of jobs that keep their ids apart, for as long as they can be replayed.",
+)
+
+BUFFER: Final = Table(
+    "buffer",
+    METADATA,
+    Column("job_uid", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column(
+        "appended_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.clock_timestamp(),
+    ),
+    Column("body", LargeBinary, nullable=False),
+    comment="Chunks of records, one partition each: appended with their offsets, then merged.",
+)
+
+SLICES: Final = Table(
+    "slices",
+    METADATA,
+    Column("job_uid", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    comment="A row for each partition in the buffer: who merges it holds the row's lock.",
 )

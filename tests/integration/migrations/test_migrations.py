@@ -26,7 +26,7 @@ async def test_migrating_again_changes_nothing(postgres_uri: str, execute: Any) 
     for _ in range(2):
         await within(postgres_uri, environment.upgrade)
     found = await execute("SELECT version_num FROM sluice.alembic_version")
-    assert found == [("0002",)]
+    assert found == [("0003",)]
 
 
 async def migrating(folder: Path, *more: str) -> asyncio.subprocess.Process:
