@@ -115,7 +115,8 @@ class OwnPostgres:
     def _answers(self) -> bool:
         """Whether it takes connections: its file of that name says so in its last line."""
         path = self.folder / "data" / "postmaster.pid"
-        return path.is_file() and path.read_text().split()[-1] in {"ready", "standby"}
+        words = path.read_text().split() if path.is_file() else []
+        return words[-1:] in (["ready"], ["standby"])
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it: ``fast`` in order, ``immediate`` as if it had crashed."""
