@@ -125,7 +125,8 @@ def _bounded(wanted: Decision, lag: tuple[int, ...], bounds: Bounds) -> Decision
     bound, ceiling = min(ceilings.items(), key=lambda item: item[1])
     floor = min(bounds.minimum, bounds.maximum, fed)
     if bounds.room is not None and bounds.room.replicas < floor:
-        bound, floor = bounds.room.why, bounds.room.replicas
+        held = bounds.room
+        return Decision(held.replicas, f"{wanted.reason}; {held.why}", held.why)
     replicas = max(floor, min(wanted.replicas, ceiling))
     if replicas < wanted.replicas:
         return Decision(replicas, f"{wanted.reason}; {bound}", bound)

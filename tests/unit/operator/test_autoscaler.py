@@ -134,6 +134,8 @@ def test_writers_are_no_more_than_the_database_has_connections_for() -> None:
     # Also when people asked for more at the least: those would only wait.
     found = decide(reading(*[9999] * 12), Bounds(5, 9, 12, room=room), POLICY, None, NOW)
     assert (found.replicas, found.bound) == (3, room.why)
+    found = decide(reading(*[0] * 12), Bounds(5, 9, 12, room=room), POLICY, None, NOW)
+    assert (found.replicas, found.bound) == (3, room.why)
     wide = Ceiling(50, "")
     assert (
         decide(reading(*[9999] * 12), Bounds(0, 9, 12, room=wide), POLICY, None, NOW).replicas == 9
