@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import aiohttp
 import aiohttp_socks
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp_socks import ProxyConnector, ProxyType
 from yarl import URL
@@ -112,6 +114,17 @@ class _Counted(socket.socket):
             self._tally = None
 
 
+class _Protocol(ResponseHandler):
+    """A connection that nobody uses again once it said what nobody had asked for.
+
+    Servers end idle connections with an answer 408, faulty ones answer twice: the next request
+    would take such an answer for its own, and the one after that the answer of another item.
+    """
+
+    def is_connected(self) -> bool:
+        return super().is_connected() and not self.should_close
+
+
 class _SocksConnector(ProxyConnector):
     """Connections through SOCKS5, which open their sockets elsewhere, counted all the same."""
 
@@ -177,8 +190,10 @@ def open_session(
             auth = _Account(proxy.username, proxy.password, "utf-8")
     # aiohttp's own TLS would do for HTTP/1.1, but trust what was trusted when it was imported.
     options = {"ssl": tls(HTTP_1)} if http2 else {}
+    connector: Any = _connector(limit, addresses, proxy, tally, **options)
+    connector._factory = functools.partial(_Protocol, loop=asyncio.get_running_loop())  # noqa: SLF001
     session = aiohttp.ClientSession(
-        connector=_connector(limit, addresses, proxy, tally, **options),
+        connector=connector,
         proxy=through,
         proxy_auth=auth,
         # What one item's answer sets is nothing to the next item.

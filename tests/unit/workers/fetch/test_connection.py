@@ -1,7 +1,8 @@
-"""Connections through proxies: what is wrong with one is not the item's fault."""
+"""Connections, and what their failures mean: a proxy's fault is not the item's."""
 
 import asyncio
 import base64
+from contextlib import suppress
 
 import pytest
 
@@ -62,3 +63,31 @@ async def test_a_password_of_any_script_is_sent_and_shown_by_no_connection() -> 
         assert "sésame" not in repr(response.connection)
     await closed.wait()
     assert base64.b64encode("u:sésame-€".encode()) in heads[0]
+
+
+@pytest.mark.parametrize("unasked", [b"HTTP/1.1 408 Request Timeout", b"HTTP/1.1 200 OK"])
+async def test_what_a_server_says_unasked_is_nobodys_answer(unasked: bytes) -> None:
+    said = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                path = request.split()[1]
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(path) + path)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+                writer.write(unasked + b"\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+                said.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, open_session(1, Addresses(("127.0.0.0/8",))) as session:
+        for number in range(4):
+            async with session.get(f"http://127.0.0.1:{port}/{number}") as response:
+                assert (response.status, await response.text()) == (200, f"/{number}")
+            await said.wait()
+            said.clear()
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)
