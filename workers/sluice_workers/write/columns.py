@@ -11,18 +11,17 @@ from typing import Any, Final
 
 from sluice_api.column_type import TEXTS, TypeParts
 from sluice_api.sink import Column
-from sluice_workers.write.convert import converter
+from sluice_workers.write.convert import Converter
 
 Values = Sequence[Any]
 Bulk = Callable[[Values], Values]
 
 
-def bulk(column: Column, *, required: bool) -> Bulk:
-    """Return what converts a column's values; null stays None, unless the column needs a value.
+def bulk(column: Column, one: Converter, *, required: bool) -> Bulk:
+    """Return what converts a column's values as ``one`` does each; null stays None, unless the column needs a value.
 
     It raises ``ValueError`` or ``OverflowError`` when one of them does not fit.
     """
-    one = converter(column)
     types, plain = _plain(column.type.parts)
 
     def convert(values: Values) -> Values:

@@ -7,10 +7,11 @@ of the user's own and intervals travel as text, which Postgres itself reads in t
 import base64
 import binascii
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +26,9 @@ MILLISECONDS_FROM: Final = 100_000_000_000
 """Numbers from here on are epoch milliseconds: as seconds they would be after the year 5000."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_SECONDS_BELOW: Final = 10**13
+"""What an interval's 64 bits of microseconds do not hold."""
+_MICROSECOND: Final = Decimal("0.000001")
 _NUMBERS: Final = (int, float, str, Decimal)
 """Made once: a union would be made for each value, which costs more than the look at its type."""
 
@@ -65,12 +69,13 @@ def integer(bits: int) -> Converter:
             return value
         if isinstance(value, bool) or not isinstance(value, _NUMBERS):
             raise ValueError("is not a whole number")
-        found = int(value)
-        if not isinstance(value, str) and found != value:
-            raise ValueError("is not a whole number")
+        found = int(value) if isinstance(value, str) else value
+        # Compared first: the digits of 1e999999999 as a whole number would take hours.
         if not low <= found <= high:
             raise ValueError(f"is not between {low} and {high}")
-        return found
+        if int(found) != found:
+            raise ValueError("is not a whole number")
+        return int(found)
 
     return convert
 
@@ -79,7 +84,10 @@ def floating(value: Any) -> float:
     """Take numbers, and strings of numbers."""
     if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is not a number")
-    return float(value)
+    found = float(value)
+    if math.isinf(found) and not (isinstance(value, str) and "inf" in value.lower()):
+        raise ValueError("is beyond what a double precision holds")
+    return found
 
 
 def numeric(value: Any) -> Decimal:
@@ -87,19 +95,23 @@ def numeric(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is not a number")
     try:
-        return Decimal(str(value))
+        found = Decimal(str(value))
     except InvalidOperation:
         raise ValueError("is not a number") from None
+    if found.is_snan():
+        raise ValueError("is not a number")
+    return found
 
 
 def bounded(precision: int, scale: int) -> Converter:
     """Return the converter of numeric(p,s): Postgres rounds to the scale, as it always does."""
     # What rounds to 10^(p-s) is as much too great as the power itself.
-    limit = Decimal(10) ** (precision - scale) - Decimal(5) * Decimal(10) ** -(scale + 1)
+    with localcontext(prec=precision + 2):
+        limit = Decimal(10) ** (precision - scale) - Decimal(5) * Decimal(10) ** -(scale + 1)
 
     def convert(value: Any) -> Decimal:
         found = numeric(value)
-        if found.is_finite() and abs(found) >= limit:
+        if found.is_finite() and found.copy_abs() >= limit:
             raise ValueError(f"is not below 10^{precision - scale}")
         return found
 
@@ -153,7 +165,12 @@ def interval(value: Any) -> str:
     """Take what Postgres reads, such as P1DT2H or 1 day 2 hours; a number is of seconds."""
     if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("is neither the text of an interval nor a number of seconds")
-    return text(value) if isinstance(value, str) else f"{numeric(value):f} seconds"
+    if isinstance(value, str):
+        return text(value)
+    seconds = numeric(value)
+    if seconds.copy_abs() >= _SECONDS_BELOW:
+        raise ValueError(f"is not below {_SECONDS_BELOW} seconds")
+    return f"{seconds.quantize(_MICROSECOND).normalize():f} seconds"
 
 
 def address(value: Any) -> str:
@@ -206,7 +223,13 @@ def _dumped(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=_digits)
     except orjson.JSONEncodeError:
+        pass  # a whole number beyond 64 bits, unless it is what cannot be written at all
+    try:
         return orjson.dumps(_large_as_decimal(value), default=_digits)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"is no JSON that can be written: {error}") from error
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def _digits(value: Any) -> orjson.Fragment:
@@ -233,6 +256,18 @@ def array(element: Converter) -> Converter:
         return [None if each is None else element(each) for each in value]
 
     return convert
+
+
+def as_key(convert: Converter) -> Converter:
+    """Return the converter of a column by which rows are known: NaN, like nothing, is refused."""
+
+    def converted(value: Any) -> Any:
+        found = convert(value)
+        if isinstance(found, float | Decimal) and math.isnan(found):
+            raise ValueError("is not a number, by which no row is known")
+        return found
+
+    return converted
 
 
 def converter(column: Column) -> Converter:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,7 @@ from sluice_api.errors import SluiceError
 from sluice_api.sink import Column, PostgresSink, WriteMode
 from sluice_workers.write import message as headers
 from sluice_workers.write.columns import Values, bulk
-from sluice_workers.write.convert import converter
+from sluice_workers.write.convert import Converter, as_key, converter
 from sluice_workers.write.find import Find, finder, finder_of_all
 from sluice_workers.write.message import Message, Messages
 from sluice_workers.write.record_ids import apart
@@ -22,6 +22,7 @@ SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
 _MANY_DIGITS: Final = re.compile(rb"[0-9][0-9.]{15}")
 """Sixteen digits, or fifteen and their point, in a row: any double keeps fifteen."""
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Row = tuple[Any, ...]
 """What one record fills: the columns in the order of the spec, where it was read if record ids are
@@ -104,13 +105,22 @@ def _reader(sink: PostgresSink) -> Callable[[bytes], Any]:
     types = [column.type.parts for column in sink.columns.values()]
     if any(kind.base == "numeric" and not kind.modifiers for kind in types):
         return _exact_loads
-    kept = any(kind.base in {"numeric", "json", "jsonb"} for kind in types)
+    kept = any(kind.own or kind.base in {"numeric", "json", "jsonb"} for kind in types)
     return _careful_loads if kept else orjson.loads
 
 
 def _exact_loads(value: bytes) -> Any:
     """Read JSON without turning 0.1 into the nearest binary fraction."""
-    return json.loads(value, parse_float=Decimal, parse_constant=_no_constant)
+    try:
+        found = json.loads(value, parse_float=Decimal, parse_constant=_no_constant)
+        if _SURROGATE.search(value):
+            # Python reads half of a pair, which no text of Postgres holds: encoding finds it.
+            json.dumps(found, ensure_ascii=False, default=str).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except InvalidOperation:
+        raise ValueError("it holds a number with too great an exponent") from None
+    return found
 
 
 def _no_constant(name: str) -> Any:
@@ -123,7 +133,8 @@ def _careful_loads(value: bytes) -> Any:
 
 
 def _column(name: str, column: Column, sink: PostgresSink) -> Find:
-    find, convert, required = finder(name, column), converter(column), _required(name, column, sink)
+    find, convert = finder(name, column), _converter(name, column, sink)
+    required = _required(name, column, sink)
 
     def get(record: Any, message: Message) -> Any:
         value = find(record, message)
@@ -145,8 +156,13 @@ def _column_of_all(
     name: str, column: Column, sink: PostgresSink
 ) -> Callable[[Sequence[Any], Messages], Values]:
     find = finder_of_all(name, column)
-    convert = bulk(column, required=_required(name, column, sink))
+    required = _required(name, column, sink)
+    convert = bulk(column, _converter(name, column, sink), required=required)
     return lambda records, messages: convert(find(records, messages))
+
+
+def _converter(name: str, column: Column, sink: PostgresSink) -> Converter:
+    return as_key(converter(column)) if name in sink.key else converter(column)
 
 
 def _required(name: str, column: Column, sink: PostgresSink) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -217,3 +217,53 @@ def test_no_value_breaks_a_parser_in_any_other_way(kind: str, value: Any) -> Non
     except InvalidRecordError:
         return
     assert len(parsed) == 3
+
+
+@pytest.mark.parametrize("kind", ["jsonb", "text", "numeric", "text[]"])
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"a": 1, "b": %s}' % ("[" * 300 + "]" * 300),
+        '{"a": 1, "b": %s}' % ("[" * 100_000 + "]" * 100_000),
+        '{"a": 1, "b": %s, "many": 12345678901234567890}' % ("[" * 600 + "]" * 600),
+        '{"a": 1, "b": ["\\ud800"], "many": 12345678901234567890}',
+        '{"a": 1, "b": {"\\ud800": 1}, "many": 12345678901234567890}',
+        '{"a": 1e9999999, "b": 1, "many": 12345678901234567890}',
+        '{"a": 1e999999999999999999999, "b": 1, "many": 12345678901234567890}',
+    ],
+)
+def test_no_json_breaks_a_parser_in_any_other_way(kind: str, record: str) -> None:
+    found = parser({"a": {"type": "bigint"}, "b": {"type": kind}, "n": {"type": "numeric"}})
+    with pytest.raises(InvalidRecordError):
+        found.parse(Received(record.encode()))
+
+
+def test_a_number_of_seconds_is_written_in_few_digits() -> None:
+    found = parser({"a": {"type": "interval"}, "n": {"type": "numeric"}})
+    assert found.parse(Received(b'{"a": 1e-9999999}'))[0] == "0 seconds"
+    with pytest.raises(InvalidRecordError, match="is not below"):
+        found.parse(Received(b'{"a": 1e9999999}'))
+
+
+@pytest.mark.parametrize(("kind", "places"), [("numeric(30)", 0), ("numeric(38,4)", 4)])
+def test_a_numeric_takes_all_nines_that_it_has_room_for(kind: str, places: int) -> None:
+    precision = int(kind[8:10])
+    most = Decimal(10**precision - 1).scaleb(-places, Context(prec=40))
+    assert parse(parser({"a": {"type": kind}}), {"a": str(most)})[0] == most
+    with pytest.raises(InvalidRecordError, match="is not below"):
+        parse(parser({"a": {"type": kind}}), {"a": str(10 ** (precision - places))})
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400"])
+def test_what_is_too_great_for_a_double_is_not_taken_for_infinity(value: str) -> None:
+    found = parser({"a": {"type": "double precision"}, "n": {"type": "numeric"}})
+    for record in (f'{{"a": {value}}}', f'{{"a": "{value}"}}'):
+        with pytest.raises(InvalidRecordError, match="is beyond"):
+            found.parse(Received(record.encode()))
+    assert found.parse(Received(b'{"a": "-Infinity"}'))[0] == float("-inf")
+
+
+@pytest.mark.parametrize("kind", ["numeric", "numeric(5,2)", "double precision"])
+def test_no_row_is_known_by_nan(kind: str) -> None:
+    with pytest.raises(InvalidRecordError, match="no row is known"):
+        parse(parser({"a": {"type": kind}}), {"a": "NaN"})
