@@ -18,8 +18,9 @@ Bulk = Callable[[Values], Values]
 
 
 def bulk(column: Column, one: Converter, *, required: bool) -> Bulk:
-    """Return what converts a column's values as ``one`` does each; null stays None, unless the column needs a value.
+    """Return what converts a column's values as ``one`` does each.
 
+    Null stays None, unless the column needs a value.
     It raises ``ValueError`` or ``OverflowError`` when one of them does not fit.
     """
     types, plain = _plain(column.type.parts)

@@ -6,8 +6,10 @@ turns verification on.
 """
 
 import socket
-from datetime import date
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from struct import Struct
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +24,10 @@ Connection = asyncpg.Connection  # subscripted only in annotations: it is no gen
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds that the database has to accept a connection."""
-_YEAR_2000: Final = date(2000, 1, 1).toordinal()
+_YEAR_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LOCAL_YEAR_2000: Final = _YEAR_2000.replace(tzinfo=None)
+_DAYS: Final = Struct("!i")
+_TIME: Final = Struct("!q")
 
 
 def sink_uri(folder: Path, key: str) -> str:
@@ -88,9 +93,7 @@ async def connect(
     try:
         # In a transaction, for a pooler may run a statement in another session than parsed it.
         async with connection.transaction():
-            # The text codecs of json and jsonb would break binary COPY, and that of dates takes the
-            # first and the last that Python knows for infinity.
-            for name, encoder in (("json", bytes), ("jsonb", _jsonb), ("date", _date)):
+            for name, encoder in _ENCODERS.items():
                 await connection.set_type_codec(
                     name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
                 )
@@ -101,10 +104,32 @@ async def connect(
 
 
 def _date(value: date) -> bytes:
-    """Encode a date's binary form: days since 2000-01-01."""
-    return (value.toordinal() - _YEAR_2000).to_bytes(4, signed=True)
+    return _DAYS.pack(value.toordinal() - _YEAR_2000.toordinal())
+
+
+def _timestamp(value: datetime) -> bytes:
+    return _microseconds(value - _LOCAL_YEAR_2000)
+
+
+def _timestamptz(value: datetime) -> bytes:
+    return _microseconds(value - _YEAR_2000)
+
+
+def _microseconds(since: timedelta) -> bytes:
+    return _TIME.pack((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
 def _jsonb(value: bytes) -> bytes:
     """Encode jsonb's binary form: the number of its version, then the JSON."""
     return b"\x01" + value
+
+
+_ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
+    "json": bytes,
+    "jsonb": _jsonb,
+    "date": _date,
+    "timestamp": _timestamp,
+    "timestamptz": _timestamptz,
+}
+"""Binary forms that asyncpg's own codecs do not give: those of json are text, and those of dates
+and times, twice as slow, take the first and the last that Python knows for infinity."""
