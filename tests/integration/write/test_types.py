@@ -188,6 +188,16 @@ async def test_what_only_postgres_can_refuse_it_refuses(
         await write(sink(columns), [json.dumps({"id": 1} | record)])
 
 
+async def test_rows_from_before_sluice_are_older_than_any_record(
+    database: Any, write: Write
+) -> None:
+    await database.execute("CREATE TABLE things (id bigint PRIMARY KEY, v text)")
+    await database.execute("INSERT INTO things VALUES (1, 'old'), (2, 'kept')")
+    await write(sink({"v": "text"}), ['{"id": 1, "v": "new"}'])
+    rows = await database.fetch("SELECT id, v, _sluice_version FROM things ORDER BY id")
+    assert [tuple(row) for row in rows] == [(1, "new", 1), (2, "kept", None)]
+
+
 async def test_a_declaratively_partitioned_table_is_upserted(database: Any, write: Write) -> None:
     await database.execute("""
         CREATE TABLE things (id bigint, day date, v text, _sluice_version bigint,

@@ -135,4 +135,5 @@ def _on_conflict(sink: PostgresSink, names: list[str], own: str) -> str:
     others = [quoted(name) for name in names if name not in sink.key]
     values = ", ".join(f"{name} = EXCLUDED.{name}" for name in others)
     version = quoted(own)
-    return f"DO UPDATE SET {values} WHERE target.{version} <= EXCLUDED.{version}"
+    # A row from before Sluice has no version: any record is newer.
+    return f"DO UPDATE SET {values} WHERE (target.{version} > EXCLUDED.{version}) IS NOT TRUE"
