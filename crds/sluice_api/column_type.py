@@ -24,6 +24,14 @@ _ALLOWED: Final = (
     " json, jsonb, bytea, inet, cidr, a type of your own with its schema such as public.mood, or"
     " an array of one of them such as text[]"
 )
+BASES: Final = frozenset(
+    {
+        "text", "varchar", "char", "boolean", "smallint", "integer", "bigint", "real",
+        "double precision", "numeric", "date", "time", "timestamp", "timestamptz", "interval",
+        "uuid", "json", "jsonb", "bytea", "inet", "cidr",
+    }
+)  # fmt: skip
+"""The types that a job names without their schema."""
 _ALIASES: Final = {"character varying": "varchar", "character": "char", "bpchar": "text"}
 _PARTS: Final = re.compile(r"([^()\[\]]+)(?:\((\d+)(?:,(-?\d+))?\))?(\[\])?")
 

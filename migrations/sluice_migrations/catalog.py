@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sluice_api.column_type import TypeParts, parts, spelled
+from sluice_api.column_type import BASES, TypeParts, parts, spelled
 
 _RELATION: Final = sa.text("""
     SELECT c.oid, c.relkind::text AS kind, p.partattrs::int2[] AS key_numbers,
@@ -29,7 +29,7 @@ _COLUMNS: Final = sa.text("""
       a.attgenerated <> '' AS generated, a.attidentity::text AS identity,
       a.atthasdef AS has_default,
       format_type(b.type, b.modifier) AS type,
-      CASE WHEN n.nspname <> 'pg_catalog' THEN n.nspname || '.' || e.typname END AS own,
+      n.nspname || '.' || e.typname AS own, n.nspname = 'pg_catalog' AS built_in,
       t.typelem <> 0 AND t.typlen = -1 AS is_array,
       CASE WHEN d.typtype = 'd' THEN m.nspname || '.' || d.typname END AS domain
     FROM base AS b
@@ -116,9 +116,12 @@ def exists(connection: sa.Connection, kind: str, name: str) -> bool:
 
 
 def _column(row: sa.Row[tuple[object, ...]]) -> FoundColumn:
+    found = parts(spelled(row.type))
     return FoundColumn(
         name=row.name,
-        type=TypeParts(row.own, (), row.is_array) if row.own else parts(spelled(row.type)),
+        type=found
+        if row.built_in and found.base in BASES
+        else TypeParts(row.own, (), row.is_array),
         not_null=row.not_null,
         filled=row.has_default or row.identity != "",
         generated=row.generated,

@@ -83,7 +83,7 @@ def _allowed(
 
 def _changes(sink: PostgresSink, found: FoundTable, column: FoundColumn, wanted: TypeParts) -> bool:
     """Whether a column gets the wanted type; what fits as it is stays unless it is named."""
-    if column.generated or column.domain is not None:
+    if column.generated or column.domain is not None or column.type == wanted:
         return False
     shown_as_text = wanted.base == "text" and not wanted.array and not fits(column.type, wanted)
     widens = holds(wanted, column.type) or shown_as_text

@@ -84,7 +84,8 @@ def differs(
     """Whether two types differ by their names in Postgres."""
     if isinstance(wanted, OwnType):
         schema = getattr(found, "schema", None) or column.table.schema or DEFAULT_SCHEMA
-        return wanted.name != f"{schema}.{getattr(found, 'name', found)}".lower()
+        name = str(getattr(found, "name", found)).lower()
+        return wanted.name not in {f"{schema}.{name}", f"pg_catalog.{name}"}
     shown, asked = (
         parts(spelled(each.compile(dialect=context.dialect).lower())) for each in (found, wanted)
     )
