@@ -11,8 +11,18 @@ from pathlib import Path
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from integration.archive.world import PREFIX, RUN, World, unpacked, wait_for_trouble
+from integration.archive.world import (
+    PARTITIONS,
+    PREFIX,
+    RUN,
+    World,
+    headers,
+    unpacked,
+    wait_for_trouble,
+)
 from integration.processes import free_port, kill
+from sluice_api.spec import Compression
+from sluice_workers import kafka as clients
 from sluice_workers import wire
 
 
@@ -265,3 +275,26 @@ def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
     ):
         subprocess.run(command, check=True, capture_output=True)
     return authority, certificate, folder / "tls.key"
+
+
+async def test_a_record_of_another_generation_stops_its_partition_and_skips_nothing(
+    world: World,
+) -> None:
+    world.configure()
+    port = free_port()
+    await world.produce(range(200))
+    foreign = [(wire.GENERATION, b"1"), *headers("run/x", 1)[:3]]
+    producer = clients.producer(world.kafka, Compression.NONE)
+    await producer.start()
+    for partition in range(PARTITIONS):
+        await producer.send_and_wait(
+            world.topic, key=b"x", value=b"{}", headers=foreign, partition=partition
+        )
+    await producer.stop()
+    async with world.archiver(port):
+        await wait_for_trouble(port, "TopicRecreated")
+        await world.produce(range(200, 400))
+        await asyncio.sleep(4)
+        await wait_for_trouble(port, "TopicRecreated")
+    lines = await world.judge(200)
+    assert {line["value"]["id"] for line in lines} == set(range(200))

@@ -163,23 +163,35 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return max(1, int(most / (self._bytes.mean(now) or UNKNOWN_BYTES)))
 
     def _add(self, batches: Iterable[Sequence[Any]]) -> None:
-        now = time.monotonic()
+        refused: DependencyError | None = None
         for messages in batches:
-            for message in messages:
-                wire.refuse_other_generation(
-                    message.topic, message.headers, self._settings.records.generation
-                )
-                record = Record(
-                    partition=message.partition,
-                    offset=message.offset,
-                    timestamp=message.timestamp,
-                    key=message.key or b"",
-                    headers=tuple(message.headers),
-                    value=message.value or b"",
-                )
-                place = TopicPartition(message.topic, message.partition)
-                self._bytes.add(now, 1, self._held[place].assembly.add(record, now))
+            place = TopicPartition(messages[0].topic, messages[0].partition)
+            assembly = self._held[place].assembly
+            try:
+                self._assemble(messages, assembly)
+            except DependencyError as error:
+                # The client has passed what is not archived: it is read, and refused, again.
+                self._consumer.seek(place, assembly.next)
+                refused = error
         metrics.HELD.set(held([each.assembly for each in self._held.values()]))
+        if refused is not None:
+            raise refused
+
+    def _assemble(self, messages: Sequence[Any], assembly: Assembly) -> None:
+        now = time.monotonic()
+        for message in messages:
+            wire.refuse_other_generation(
+                message.topic, message.headers, self._settings.records.generation
+            )
+            record = Record(
+                partition=message.partition,
+                offset=message.offset,
+                timestamp=message.timestamp,
+                key=message.key or b"",
+                headers=tuple(message.headers),
+                value=message.value or b"",
+            )
+            self._bytes.add(now, 1, assembly.add(record, now))
 
     async def _keep_due(self) -> None:
         """Keep the objects that are complete, one after the other."""
