@@ -1,6 +1,7 @@
 """The fetcher on a real broker, a real Redis and a real HTTP server, as a pod that is killed."""
 
 import asyncio
+import base64
 import json
 import os
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from integration.fetch.world import (
     GENERATION,
@@ -28,6 +31,7 @@ from sluice_api.http import Http
 from sluice_api.references import SecretReference
 from sluice_api.source import CircuitBreaker, Handler, RateLimit
 from sluice_workers import wire
+from sluice_workers.fetch.unsent import MOST
 
 ORDERS = Path(__file__).parents[3] / "examples" / "orders"
 
@@ -347,3 +351,38 @@ async def test_what_others_write_into_headers_harms_no_item(
         ("empty", b""),
     ]
     assert await world.failed() == {"1"}
+
+
+async def test_what_the_broker_does_not_take_is_bounded_and_not_lost(
+    make_world: MakeWorld, server: Server
+) -> None:
+    text = base64.b64encode(os.urandom(75_000)).decode()
+
+    async def answer(key: str, _attempt: int) -> web.StreamResponse:
+        return web.json_response({"id": key, "text": text})
+
+    async def allow(size: int) -> None:
+        topic = ConfigResource(
+            ConfigResourceType.TOPIC, world.settings.records.name, {"max.message.bytes": str(size)}
+        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=world.kafka.bootstrap_servers)
+        await admin.start()
+        try:
+            await admin.alter_configs([topic])
+        finally:
+            await admin.close()
+
+    server.answer = answer
+    world = await make_world(processes=1)
+    await allow(1000)
+    await world.seed(*numbers(1500))
+    async with fetcher(world):
+        async with asyncio.timeout(60):
+            while len(server.asked) * len(text) < MOST:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
+        fetched = len(server.asked)
+        await allow(1 << 20)
+        await world.wait_committed(1500)
+    assert fetched * len(text) < MOST + 2 * world.settings.concurrency * len(text)
+    assert set(keys(await world.read(world.settings.records))) == set(numbers(1500))

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from sluice_api.errors import DependencyError
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics
-from sluice_workers.fetch.outcome import Fetched, GivenUp
+from sluice_workers.fetch.outcome import Fetched, GivenUp, size_of
 from sluice_workers.fetch.output import dead_item, record_messages
 from sluice_workers.fetch.partition import Work
 from sluice_workers.fetch.recoveries import Recoveries
+from sluice_workers.fetch.unsent import Unsent
 from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.settings import Topic
@@ -35,6 +36,8 @@ class Completions:
         """Items that are through, and those among them that were given up."""
         self.meter, self.bytes = Meter(time.monotonic()), Meter(time.monotonic())
         """Items, and records with their bytes."""
+        self.unsent = Unsent()
+        """Records that the broker has not taken yet."""
         self._producer = producer
         self._records = records
         self._failures = failures
@@ -46,7 +49,8 @@ class Completions:
         """Produce the records, until the broker has them."""
         topic = self._records.name
         messages = record_messages(work.item, fetched, self._records)
-        await self._until_done(lambda: self._producer.send(topic, messages))
+        with self.unsent.holding(size_of(fetched.records)):
+            await self._until_done(lambda: self._producer.send(topic, messages))
         count = len(fetched.records)
         metrics.RECORDS.inc(count)
         self.bytes.add(time.monotonic(), count, sum(map(len, fetched.records)))

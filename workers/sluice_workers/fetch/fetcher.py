@@ -169,6 +169,7 @@ class Fetcher:
         """Ask for one item after the other."""
         while True:
             waiting = await self._backlog.get()
+            await self._completions.unsent.room()
             await self._rest()  # before the way is taken: a rest holds no connection
             route = await self._routes.take(waiting.item.key)
             started, failure = time.monotonic(), None
