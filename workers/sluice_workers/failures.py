@@ -6,6 +6,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import ReadOnlyError
 
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
@@ -123,9 +124,15 @@ def _encoded(dead: wire.DeadItem) -> bytes:
 def connect(url: str) -> Redis:
     """Return a client of Redis that gives up on an answer after some seconds.
 
-    Who finds all connections in use waits: thousands of items may be given up at one moment.
+    Who finds all connections in use waits: thousands of items may be given up at one moment. A
+    command whose connection breaks is sent once more.
     """
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS, socket_timeout=5, socket_connect_timeout=5
+        url,
+        max_connections=CONNECTIONS,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+        # A server that was demoted keeps its connections: a new one leads to its successor.
+        retry_on_error=[ReadOnlyError],
     )
     return Redis.from_pool(pool)

@@ -83,7 +83,7 @@ async def test_without_redis_nothing_is_sent_and_an_empty_one_begins_empty(
             await until_asked(log, 1500)
             redis.kill()
             killed = time.monotonic()
-            assert "nothing is sent without it" in await told(port, "RedisUnreachable")
+            assert "RedisUnreachable" in await told(port, "nothing is sent without it")
             await asyncio.sleep(2)
             silent = time.monotonic()
             redis.start()
