@@ -49,6 +49,8 @@ class Batch:
     """When its last record was produced, epoch milliseconds."""
     refused: int = 0
     """Rows that Postgres refused when the batch was committed."""
+    kept: int = 0
+    """Rows that are left of a batch of which some were refused."""
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejected)

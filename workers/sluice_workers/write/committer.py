@@ -87,7 +87,7 @@ class Committer:
         self._passed(batch)
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.WAYS.labels(way.name.lower()).inc()
-        metrics.ROWS.inc(len(rows))
+        metrics.ROWS.inc(len(rows) if way is not Way.SEARCH else batch.kept)
 
     async def check(self) -> None:
         """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
@@ -142,7 +142,9 @@ class Committer:
             refused = again
         refused = await self._exchange(transaction, refused)
         await self._give_up([rejected(message, refusal(error)) for message, _, error in refused])
-        batch.refused = len(refused)
+        gone = {id(message) for message, _, _ in refused}
+        kept = {self._identity(row) for message, row in pairs if id(message) not in gone}
+        batch.refused, batch.kept = len(refused), len(kept)
 
     async def _halves(
         self, transaction: Transaction, pairs: Sequence[tuple[Message, Row]]
