@@ -4,7 +4,6 @@ They work behind a pooler in transaction mode: nothing outlives a transaction, s
 names, and what must be set is set in the transaction itself.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
@@ -29,25 +28,17 @@ Found = TypeVar("Found")
 
 
 class Dialect(PGDialect_asyncpg):
-    """SQLAlchemy's own, but for codecs that it would set outside of any transaction."""
+    """SQLAlchemy's own, but for codecs that it would look up outside of any transaction."""
 
     supports_statement_cache = True
 
     async def setup_asyncpg_json_codec(self, conn: Any) -> None:
-        """Leave JSON as it is: what reflection reads of it is parsed where it comes."""
+        """Set the codec of json, by which the catalog tells of identity columns."""
+        async with conn.driver_connection.transaction():
+            await super().setup_asyncpg_json_codec(conn)  # type: ignore[no-untyped-call]
 
     async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
-        """Leave JSON as it is: no migration reads any."""
-
-    def get_multi_columns(self, connection: Any, *args: Any, **options: Any) -> Any:
-        """Return what columns look like; of an identity Postgres tells in JSON."""
-        reflected: Any = super()
-        found = list(reflected.get_multi_columns(connection, *args, **options))
-        for _, columns in found:
-            for column in columns:
-                if isinstance(column.get("identity"), str):
-                    column["identity"] = json.loads(column["identity"])
-        return found
+        """Leave jsonb as it is: no migration reads any."""
 
 
 registry.register("postgresql.sluice", __name__, Dialect.__name__)

@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 async def test_upgrade_head_makes_the_schema(ours: Alembic, execute: Any) -> None:
     assert "Running upgrade 0001 -> 0002" in await ours("upgrade", "head")
-    assert "0002 (head)" in await ours("current")
+    assert "0003 (head)" in await ours("current")
     assert "No new upgrade operations detected" in await ours("check")
     assert await execute("SELECT count(*) FROM sluice.offsets") == [(0,)]
 
@@ -72,7 +72,7 @@ async def test_stamp_head_takes_tables_that_are_there(ours: Alembic, execute: An
     await execute("DROP TABLE sluice.alembic_version")
     assert "already exists" in await ours("upgrade", "head", fails=True)
     await ours("stamp", "head")
-    assert "0002 (head)" in await ours("current")
+    assert "0003 (head)" in await ours("current")
     assert "Running" not in await ours("upgrade", "head")
 
 
@@ -82,14 +82,14 @@ async def test_stamp_purge_begins_the_history_anew(ours: Alembic, execute: Any) 
     assert "Can't locate revision" in await ours("upgrade", "head", fails=True)
     assert "Can't locate revision" in await ours("stamp", "head", fails=True)
     await ours("stamp", "--purge", "head")
-    assert "0002 (head)" in await ours("current")
+    assert "0003 (head)" in await ours("current")
 
 
 async def test_the_database_may_be_an_option(postgres_uri: str, ours: Alembic) -> None:
     assert "give the database: alembic -x uri=" in (await run(ROOT, {}, "upgrade", "head"))[1]
     code, _ = await run(ROOT, {}, "-x", f"uri={postgres_uri}", "upgrade", "head")
     assert code == 0
-    assert "0002 (head)" in await ours("current")
+    assert "0003 (head)" in await ours("current")
 
 
 async def test_a_mistake_ends_in_a_sentence(ours: Alembic) -> None:
@@ -137,7 +137,7 @@ async def test_both_histories_live_in_one_database(
     await ours("upgrade", "head")
     await call("revision", "--autogenerate", "-m", "users", "--rev-id", "a1")
     await call("upgrade", "head")
-    assert "0002 (head)" in await ours("current")
+    assert "0003 (head)" in await ours("current")
     assert "a1 (head)" in await call("current")
     assert "No new upgrade operations detected" in await ours("check")
 
