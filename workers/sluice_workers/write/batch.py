@@ -50,10 +50,15 @@ class Batch:
     refused: int = 0
     """Rows that Postgres refused when the batch was committed."""
     kept: int = 0
-    """Rows that are left of a batch of which some were refused."""
+    """Rows that it took of a batch of which it refused some."""
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejected)
+
+    @property
+    def mostly_refused(self) -> bool:
+        """Whether Postgres refused more rows than it took."""
+        return self.refused > self.kept
 
     def extend(self, more: "Batch") -> None:
         """Add what was read after this."""

@@ -1,13 +1,13 @@
 """The SQL of the durable buffer: appending, looking, taking, and deleting what is merged."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
 
 from sluice_api.errors import SluiceError
-from sluice_workers.write.chunk import Chunk
+from sluice_workers.write.chunk import Chunk, chunks, unpacked
 from sluice_workers.write.database import Connection
 from sluice_workers.write.offsets import Owner
 from sluice_workers.write.slices import Choice, Slice
@@ -34,7 +34,7 @@ _READ: Final = """
       WHERE job_uid = $1 AND generation = $2
       WINDOW before AS (ORDER BY array_position($3::int[], b.partition), id)
     )
-    SELECT b.id, b.partition, b.first_offset, b.body
+    SELECT b.id, b.partition, b.first_offset, b.next_offset, b.body
     FROM queued AS q JOIN sluice.buffer AS b ON b.partition = q.partition AND b.id = q.id
     WHERE b.job_uid = $1 AND b.generation = $2 AND q.records < $4 AND q.bytes < $5
     ORDER BY q.place, b.id
@@ -44,10 +44,19 @@ _LOCK: Final = """
     WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
     ORDER BY partition FOR UPDATE
 """
+_THERE: Final = """
+    SELECT count(*) FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS given (part, id, first)
+    JOIN sluice.buffer AS b ON b.partition = given.part AND b.id = given.id
+    WHERE b.job_uid = $1 AND b.generation = $2 AND b.first_offset = given.first
+"""
 _DELETE: Final = """
     DELETE FROM sluice.buffer
     WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
       AND id = ANY ($4::bigint[])
+"""
+_SHORTEN: Final = """
+    UPDATE sluice.buffer SET first_offset = $5, records = $6, bytes = $7, body = $8
+    WHERE job_uid = $1 AND generation = $2 AND partition = $3 AND id = $4
 """
 _COLUMNS: Final = (
     "job_uid", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "body",
@@ -59,18 +68,43 @@ class TakenError(SluiceError):
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A chunk as it is in the buffer."""
+
+    id: int
+    partition: int
+    first_offset: int
+    next_offset: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Chunks that are to be merged: the first ones of their slices."""
 
     generation: int
-    chunks: tuple[tuple[int, int, int, bytes], ...]
-    """Id, partition, first offset and body of each."""
+    chunks: tuple[Held, ...]
     wait: bool
 
     @property
     def partitions(self) -> list[int]:
         """The partitions of the chunks."""
-        return sorted({partition for _, partition, _, _ in self.chunks})
+        return sorted({chunk.partition for chunk in self.chunks})
+
+    def after(self, ends: Mapping[int, int]) -> "Taken":
+        """Return what is left when all records below an offset of each partition are merged."""
+        left = (_after(chunk, ends.get(chunk.partition, 0)) for chunk in self.chunks)
+        return replace(self, chunks=tuple(chunk for chunk in left if chunk is not None))
+
+
+def _after(held: Held, end: int) -> Held | None:
+    if end <= held.first_offset:
+        return held
+    if end >= held.next_offset:
+        return None
+    messages = unpacked(held.partition, held.first_offset, held.body)
+    (chunk,) = chunks(messages[end - held.first_offset :])
+    return replace(held, first_offset=end, body=chunk.body)
 
 
 async def append(
@@ -113,20 +147,37 @@ async def read(
     given = (job_uid, choice.generation, list(choice.partitions), records, size)
     statement = _READ.replace(" SKIP LOCKED", "") if choice.wait else _READ
     rows = await connection.fetch(statement, *given)
-    return Taken(choice.generation, tuple(tuple(row) for row in rows), choice.wait)
+    return Taken(choice.generation, tuple(Held(*row) for row in rows), choice.wait)
 
 
-async def remove(connection: "Connection[asyncpg.Record]", job_uid: str, taken: Taken) -> None:
-    """Lock slices and delete the chunks that this transaction merges.
+async def lock(connection: "Connection[asyncpg.Record]", job_uid: str, taken: Taken) -> None:
+    """Lock the slices of the chunks that this transaction merges.
 
-    Raises ``TakenError`` when somebody else does, or did.
+    Raises ``TakenError`` when somebody else merges them, or did.
     """
     partitions = taken.partitions
-    lock = _LOCK if taken.wait else f"{_LOCK} SKIP LOCKED"
-    locked = await connection.fetch(lock, job_uid, taken.generation, partitions)
+    statement = _LOCK if taken.wait else f"{_LOCK} SKIP LOCKED"
+    locked = await connection.fetch(statement, job_uid, taken.generation, partitions)
     if len(locked) < len(partitions):
         raise TakenError(f"partitions {partitions} are being merged by another")
-    ids = [chunk_id for chunk_id, *_ in taken.chunks]
-    result = await connection.execute(_DELETE, job_uid, taken.generation, partitions, ids)
-    if result != f"DELETE {len(ids)}":
+    places = [(each.partition, each.id, each.first_offset) for each in taken.chunks]
+    there = await connection.fetchval(_THERE, job_uid, taken.generation, *zip(*places, strict=True))
+    if there != len(places):
         raise TakenError(f"partitions {partitions} were merged by another meanwhile")
+
+
+async def remove(
+    connection: "Connection[asyncpg.Record]", job_uid: str, taken: Taken, left: Taken
+) -> None:
+    """Delete what was taken but for what is left of it; the slices are locked."""
+    of_job = (job_uid, taken.generation)
+    kept = {chunk.id: chunk for chunk in left.chunks}
+    gone = [chunk.id for chunk in taken.chunks if chunk.id not in kept]
+    await connection.execute(_DELETE, *of_job, taken.partitions, gone)
+    for chunk in taken.chunks:
+        rest = kept.get(chunk.id, chunk)
+        if rest.first_offset != chunk.first_offset:
+            messages = unpacked(rest.partition, rest.first_offset, rest.body)
+            size = sum(len(message.value or b"") for message in messages)
+            found = (rest.first_offset, len(messages), size, rest.body)
+            await connection.execute(_SHORTEN, *of_job, rest.partition, rest.id, *found)

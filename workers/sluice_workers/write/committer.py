@@ -11,26 +11,31 @@ from typing import Any, Final
 
 from sluice_workers import wire
 from sluice_workers.failures import Failures
-from sluice_workers.write import exchange, metrics
+from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batch, Rejected, newest
-from sluice_workers.write.message import Message
+from sluice_workers.write.exchange import Refused
 from sluice_workers.write.offsets import FencedError, Owner, Position
 from sluice_workers.write.reader import rejected
 from sluice_workers.write.refusal import (
     ERRORS,
     Kind,
     failure,
+    in_short,
     is_statement_error,
     kind,
-    may_pass_later,
     refusal,
 )
 from sluice_workers.write.route import Route
 from sluice_workers.write.row import Row
+from sluice_workers.write.search import Found, Pace, Pair, Search
 from sluice_workers.write.session import Session, Transaction
 
 CHECK: Final = 10.0
 """Seconds that the database has to tell the offsets."""
+PART: Final = 1.0
+"""Seconds of a search after which what is decided is committed: a rebalance waits for no more."""
+FEW: Final = 10
+"""Records of which nothing is said, though most of them are refused."""
 ATTEMPTS: Final = 5
 """How often a batch that Postgres picked as the victim of a deadlock is tried again."""
 _LOG: Final = logging.getLogger(__name__)
@@ -43,7 +48,7 @@ class Way(IntEnum):
     """All are new: COPY right into the table, at half the cost of a merge."""
     MERGE = 1
     SEARCH = 2
-    """One of them is refused: find it, and merge the others."""
+    """Some are refused: find them, and merge the others."""
 
 
 class Committer:
@@ -56,11 +61,14 @@ class Committer:
         positions: Mapping[int, Position],
         failures: Failures,
         identity: Callable[[Row], Any],
+        say: Callable[[str, str], None],
     ) -> None:
         self._session = session
         self._owner = owner
         self._failures = failures
         self._identity = identity
+        self._say = say
+        """Called with reason and message while most records are refused."""
         self._route = Route()
         self.positions = dict(positions)
         """Where each partition is, as the database has it."""
@@ -68,26 +76,28 @@ class Committer:
     async def commit(self, batch: Batch) -> None:
         """Commit a batch.
 
-        Rows that Postgres refuses are found by halves and given up; the rest is committed. Raises
-        ``FencedError`` and ``DependencyError``; then the partitions must be claimed anew.
+        Rows that Postgres refuses are searched for and given up; the rest is committed, then in as
+        many transactions as the search takes. Raises ``FencedError`` and ``DependencyError``; then
+        the partitions must be claimed anew.
         """
         await self._give_up(batch.rejected)
         rows = sorted(newest(batch.rows, self._identity), key=self._identity)
         way = Way.INSERT if self._route.insert else Way.MERGE
         attempts = 0
-        while True:
+        while way is not Way.SEARCH:
             started = time.monotonic()
             try:
-                await self._transaction(way, batch, rows)
-                break
+                await self._whole(way, rows, batch.ends)
             except ERRORS as error:
                 attempts += 1
                 way = self._after(error, way, attempts)
+            else:
+                self._written(batch.ends, len(rows), started)
+                break
+        else:
+            await self._search(batch)
         self._route = self._route.went(way is Way.INSERT)
-        self._passed(batch)
-        metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.WAYS.labels(way.name.lower()).inc()
-        metrics.ROWS.inc(len(rows) if way is not Way.SEARCH else batch.kept)
 
     async def check(self) -> None:
         """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
@@ -108,96 +118,86 @@ class Committer:
             return way
         raise failure(error) from error
 
-    async def _transaction(self, way: Way, batch: Batch, rows: Sequence[Row]) -> None:
+    async def _whole(self, way: Way, rows: Sequence[Row], ends: Mapping[int, int]) -> None:
         async with self._session.transaction(self._owner) as transaction:
             await self._begin(transaction)
-            match way:
-                case Way.INSERT if rows:
-                    await transaction.insert(rows)
-                case Way.MERGE if rows:
-                    await transaction.merge(rows)
-                case Way.SEARCH:
-                    await self._search(transaction, batch)
-            await self._end(transaction, batch)
+            if rows:
+                await (transaction.insert if way is Way.INSERT else transaction.merge)(rows)
+            await self._end(transaction, ends)
+
+    async def _search(self, batch: Batch) -> None:
+        """Commit a batch in parts: what could be decided within some seconds, with its offsets."""
+        # All rows, also those that a newer one replaces: if that is refused, the older counts.
+        pairs = list(zip(batch.messages, batch.rows, strict=True))
+        pace = Pace.after(len(pairs))
+        attempts = 0
+        while pairs:
+            started = time.monotonic()
+            try:
+                found, ends = await self._part(batch, pairs, pace)
+            except ERRORS as error:
+                attempts += 1
+                self._after(error, Way.SEARCH, attempts)
+                continue
+            kept = self._kept(pairs[: found.decided], found.refused)
+            batch.refused, batch.kept = batch.refused + len(found.refused), batch.kept + kept
+            self._written(ends, kept, started)
+            self._tell(found)
+            pairs, pace, attempts = pairs[found.decided :], found.pace, 0
+
+    async def _part(
+        self, batch: Batch, pairs: Sequence[Pair], pace: Pace
+    ) -> tuple[Found, Mapping[int, int]]:
+        async with self._session.transaction(self._owner) as transaction:
+            await self._begin(transaction)
+            found = await Search(transaction, self._identity).search(pairs, pace, PART)
+            async with transaction.awake():
+                await self._give_up(
+                    [rejected(message, refusal(error)) for message, _, error in found.refused]
+                )
+            ends = batch.ends if found.decided == len(pairs) else _ends(pairs[: found.decided])
+            await self._end(transaction, ends)
+        return found, ends
+
+    def _kept(self, pairs: Sequence[Pair], refused: Sequence[Refused]) -> int:
+        gone = {id(message) for message, _, _ in refused}
+        return len({self._identity(row) for message, row in pairs if id(message) not in gone})
+
+    def _tell(self, found: Found) -> None:
+        """Say so while most of the records are refused: that is seldom the records' fault."""
+        if 2 * len(found.refused) > found.decided > FEW:
+            # Without numbers, for a condition that changes all the time is written all the time.
+            self._say(
+                "RecordsRefused",
+                "the sink's database refuses most records, which go to the dead-letter topic, one"
+                f" of them for: {in_short(found.refused[0][2])}: correct the table or what is"
+                " fetched, then redrive them",
+            )
+
+    def _written(self, ends: Mapping[int, int], rows: int, started: float) -> None:
+        """Take note of a transaction."""
+        self._passed(ends)
+        metrics.TRANSACTION.observe(time.monotonic() - started)
+        metrics.ROWS.inc(rows)
 
     async def _begin(self, transaction: Transaction) -> None:
         """What comes before the rows: nothing, for locks of offsets are taken last."""
 
-    async def _end(self, transaction: Transaction, batch: Batch) -> None:
-        await transaction.advance(self._owner, self.positions, batch.ends)
+    async def _end(self, transaction: Transaction, ends: Mapping[int, int]) -> None:
+        await transaction.advance(self._owner, self.positions, ends)
 
-    def _passed(self, batch: Batch) -> None:
-        for partition, end in batch.ends.items():
+    def _passed(self, ends: Mapping[int, int]) -> None:
+        for partition, end in ends.items():
             self.positions[partition] = replace(self.positions[partition], next_offset=end)
-
-    async def _search(self, transaction: Transaction, batch: Batch) -> None:
-        """Merge what can be merged, and give the rest up before the offsets pass it."""
-        # All rows, also those that a newer one replaces: if that is refused, the older counts.
-        pairs = list(zip(batch.messages, batch.rows, strict=True))
-        refused = await self._halves(transaction, pairs)
-        while any(may_pass_later(error) for _, _, error in refused):
-            again = await self._halves(transaction, [(message, row) for message, row, _ in refused])
-            if len(again) == len(refused):
-                break
-            refused = again
-        refused = await self._exchange(transaction, refused)
-        await self._give_up([rejected(message, refusal(error)) for message, _, error in refused])
-        gone = {id(message) for message, _, _ in refused}
-        kept = {self._identity(row) for message, row in pairs if id(message) not in gone}
-        batch.refused, batch.kept = len(refused), len(kept)
-
-    async def _halves(
-        self, transaction: Transaction, pairs: Sequence[tuple[Message, Row]]
-    ) -> list[tuple[Message, Row, Exception]]:
-        """Merge rows; return those that were refused, each by itself."""
-        rows = newest([row for _, row in pairs], self._identity)
-        error = await transaction.attempt(rows) if rows else None
-        if error is None:
-            return []
-        if len(pairs) == 1:
-            return [(*pairs[0], error)]
-        middle = len(pairs) // 2
-        first = await self._halves(transaction, pairs[:middle])
-        return first + await self._halves(transaction, pairs[middle:])
-
-    async def _exchange(
-        self, transaction: Transaction, refused: list[exchange.Refused]
-    ) -> list[exchange.Refused]:
-        """Merge those that exchange unique values among themselves; return the others."""
-        moving = [each for each in refused if exchange.is_in_the_way(each[2])]
-        for _ in range(exchange.ROUNDS):
-            if len(moving) < 2:  # noqa: PLR2004  nobody exchanges anything alone
-                break
-            left = {id(message) for message, _, _ in await self._together(transaction, moving)}
-            merged = {id(message) for message, _, _ in moving} - left
-            if not left:
-                return [each for each in refused if id(each[0]) not in merged]
-            moving = [each for each in moving if id(each[0]) in merged]
-        return refused
-
-    async def _together(
-        self, transaction: Transaction, moving: list[exchange.Refused]
-    ) -> list[exchange.Refused]:
-        """Merge rows that all stepped aside before; return who was in the way: then none is."""
-        pairs = [(message, row) for message, row, _ in moving]
-        refused = moving
-
-        async def merged() -> bool:
-            nonlocal refused
-            refused = await self._halves(transaction, pairs)
-            return not refused
-
-        try:
-            await transaction.exchange(newest([row for _, row in pairs], self._identity), merged)
-        except ERRORS as error:
-            if kind(error) is not Kind.RECORD:
-                raise
-            return moving  # a trigger or a constraint wants no NULL
-        return refused
 
     async def _give_up(self, records: Sequence[Rejected]) -> None:
         await self._failures.give_up([_dead(each) for each in records])
         metrics.REJECTED.inc(len(records))
+
+
+def _ends(pairs: Sequence[Pair]) -> dict[int, int]:
+    """Return the offsets after these records; those of a partition are in their order."""
+    return {message.partition: message.offset + 1 for message, _ in pairs}
 
 
 async def unmoved(session: Session, owner: Owner, positions: Mapping[int, Position]) -> None:

@@ -39,13 +39,15 @@ class SliceCommitter(Committer):
 
     async def _begin(self, transaction: Transaction) -> None:
         # First, for whoever comes second must not merge: it has read the chunks as well.
-        await buffer.remove(transaction.connection, self._owner.job_uid, self.taken)
+        await buffer.lock(transaction.connection, self._owner.job_uid, self.taken)
 
-    async def _end(self, transaction: Transaction, batch: Batch) -> None:
-        """The chunks are deleted already."""
+    async def _end(self, transaction: Transaction, ends: Mapping[int, int]) -> None:
+        left = self.taken.after(ends)
+        await buffer.remove(transaction.connection, self._owner.job_uid, self.taken, left)
 
-    def _passed(self, batch: Batch) -> None:
-        """Offsets have passed before."""
+    def _passed(self, ends: Mapping[int, int]) -> None:
+        """Go on with what is left; offsets have passed before."""
+        self.taken = self.taken.after(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ class Merger:
         async with self.turn():
             await committer.commit(batch)
         metrics.MERGES.labels("committed").inc()
-        self.troubles.clear()
+        if not batch.mostly_refused:
+            self.troubles.clear()
         self._committed(batch, time.monotonic() - started)
         return True
 
@@ -163,8 +166,8 @@ class Merger:
         batch = Batch(since=time.monotonic())
         topic = Topic(name=self._settings.records.name, generation=taken.generation)
         reader = Reader(self._parser, topic, {})
-        for _, partition, first_offset, body in taken.chunks:
-            reader.parse(unpacked(partition, first_offset, body), batch)
+        for held in taken.chunks:
+            reader.parse(unpacked(held.partition, held.first_offset, held.body), batch)
         return batch
 
     def _committer(self, session: Session, generation: int) -> SliceCommitter:
@@ -177,5 +180,6 @@ class Merger:
                 {},
                 self._failures,
                 identify(settings.sink),
+                self.troubles.say,
             )
         return self._committers[generation]

@@ -111,6 +111,20 @@ def refusal(error: BaseException) -> str:
     return f"{text} ({'; '.join(known)})" if known else text
 
 
+def in_short(error: BaseException) -> str:
+    """Tell why Postgres refused a row, without anything of the row: for logs and conditions.
+
+    Only of constraints is it known that what the message says is no value.
+    """
+    names = {
+        "column": getattr(error, "column_name", None),
+        "constraint": getattr(error, "constraint_name", None),
+    }
+    known = ", ".join(f"{name} {value}" for name, value in names.items() if value)
+    text = first_line(error) if sqlstate(error)[:2] == "23" else type(error).__name__
+    return f"{text} ({known})" if known and known not in text else text
+
+
 def first_line(error: BaseException) -> str:
     """Return an error's first line, or its name."""
     return str(error).partition("\n")[0] or type(error).__name__

@@ -1,7 +1,9 @@
 """A session of the sink's database, and the transaction that commits rows with their offsets."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 
@@ -23,6 +25,9 @@ from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
 from sluice_workers.write.row import Row
 from sluice_workers.write.stall import watched
+
+AWAKE: Final = 2.0
+"""Seconds between two statements of a transaction that waits: it is ended after ten."""
 
 
 class Transaction:
@@ -60,23 +65,53 @@ class Transaction:
         await self._connection.execute(self._sql.merge, *self._arguments)
 
     async def _into_buffer(self, rows: Sequence[Row]) -> None:
-        await self._connection.execute(self._sql.create_buffer)
+        await self.prepare()
+        await self._copy(rows)
+
+    async def _copy(self, rows: Sequence[Row]) -> None:
         await self._connection.copy_records_to_table(
             self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
         )
 
+    async def prepare(self) -> None:
+        """Make the buffer ahead of the savepoints of :meth:`attempt`, which would take it back."""
+        await self._connection.execute(self._sql.create_buffer)
+
     async def attempt(self, rows: Sequence[Row]) -> Exception | None:
-        """Merge rows within a savepoint; return the error when one of them is refused."""
+        """Merge rows within a savepoint; return the error when one of them is refused.
+
+        What goes together is sent together: a search makes this many times.
+        """
+        sql, done = self._sql, f"{CHECK}; {self._sql.empty_buffer}; RELEASE SAVEPOINT tried"
         try:
-            async with self._connection.transaction():
-                await self._connection.execute(DEFER)
-                await self.merge(rows)
-                await self._connection.execute(f"{CHECK}; {self._sql.empty_buffer}")
+            await self._connection.execute(f"SAVEPOINT tried; {DEFER}")
+            await self._copy(rows)
+            if self._arguments:
+                await self._connection.execute(sql.merge, *self._arguments)
+            await self._connection.execute(done if self._arguments else f"{sql.merge}; {done}")
         except ERRORS as error:
-            if kind(error) is Kind.RECORD:
-                return error
-            raise
+            if kind(error) is not Kind.RECORD:
+                raise
+            await self._connection.execute("ROLLBACK TO SAVEPOINT tried; RELEASE SAVEPOINT tried")
+            return error
         return None
+
+    @asynccontextmanager
+    async def awake(self) -> AsyncIterator[None]:
+        """Keep the transaction from being idle for too long while something else is waited for."""
+        waiting = asyncio.create_task(self._stay_awake())
+        try:
+            yield
+        finally:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        if not waiting.cancelled():
+            waiting.result()
+
+    async def _stay_awake(self) -> None:
+        while True:
+            await asyncio.sleep(AWAKE)
+            await self._connection.execute("SELECT 1")
 
     async def exchange(self, rows: Sequence[Row], merged: Callable[[], Awaitable[bool]]) -> None:
         """Have rows step aside and be merged, or undo all of it unless ``merged`` says they are.

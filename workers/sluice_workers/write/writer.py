@@ -214,9 +214,10 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def _make_committer(
         self, session: Session, positions: Mapping[int, Position]
     ) -> Committer | Appender:
+        say = self._troubles.say
         if self._durable is None or self._merger is None:
-            return Committer(session, self._owner, positions, self._failures, self._identity)
-        filled, say = self._merger.filled, self._troubles.say
+            return Committer(session, self._owner, positions, self._failures, self._identity, say)
+        filled = self._merger.filled
         return Appender(session, self._owner, positions, self._durable, filled, say)
 
     async def _open(self) -> Session:
@@ -272,7 +273,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._drain()
 
     def _committed(self, batch: Any, seconds: float) -> None:
-        self._troubles.clear()
+        if not batch.mostly_refused:
+            self._troubles.clear()
         if self._merger is None:
             self._progress.committed(batch, seconds)
 
