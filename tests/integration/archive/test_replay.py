@@ -13,9 +13,11 @@ from redis.asyncio import Redis
 from integration.archive.s3_server import ACCESS, SECRET
 from integration.archive.world import GENERATION, PREFIX, World
 from integration.processes import pod, write_folder
+from sluice_api.errors import DependencyError
 from sluice_api.sink import PostgresSink
 from sluice_migrations import environment, target
 from sluice_migrations.database import within
+from sluice_workers.archive import replay as replays
 from sluice_workers.settings import ReplaySettings, WriterSettings
 
 COLUMNS = {
@@ -75,6 +77,17 @@ class Target:
 
     async def replay(self, **changes: Any) -> tuple[int, str]:
         """Run ``sluice replay``; return its exit code and what it said."""
+        self.ask(**changes)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sluice_cli", "replay", "--folder", self.folder,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+    def ask(self, **changes: Any) -> None:
+        """Make the configuration of a replay."""
         s3 = {
             "bucket": self.world.server.bucket.name,
             "prefix": PREFIX,
@@ -95,13 +108,6 @@ class Target:
             "archive/secretAccessKey": SECRET,
         }
         write_folder(self.folder, files)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sluice_cli", "replay", "--folder", self.folder,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode is not None
-        return process.returncode, said.decode()
 
     async def write(self, total: int) -> None:
         """Run a writer until the offsets it has committed come to ``total``; none is given up."""
@@ -252,9 +258,40 @@ async def test_an_archive_that_is_not_whole_is_refused(world: World, another: Ta
     assert "the archive is not whole: a gap between" in said.splitlines()[-1]
 
 
-async def test_a_server_that_does_not_answer_is_told(world: World, another: Target) -> None:
+async def test_a_server_that_does_not_answer_is_told(
+    world: World, another: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "PATIENCE", 2.0)
+    await another.prepare(UPSERT)
+    another.ask()
+    world.server.stop()
+    with pytest.raises(DependencyError, match=r"the archive's server http://127\.0\.0\.1") as told:
+        await replays.replay(another.folder)
+    assert told.value.reason == "ArchiveUnreachable"
+
+
+async def test_a_server_that_answers_after_a_while_is_waited_for(
+    world: World, another: Target
+) -> None:
+    await world.produce(range(500))
+    await archived(world, 500)
     await another.prepare(UPSERT)
     world.server.stop()
-    code, said = await another.replay()
-    assert code == 1
-    assert "the archive's server http://127.0.0.1" in said.splitlines()[-1]
+    replaying = asyncio.create_task(another.replay())
+    await asyncio.sleep(5)
+    assert not replaying.done()
+    world.server.start()
+    code, said = await replaying
+    assert code == 0, said
+    assert "ArchiveUnreachable" in said
+    await another.write(500)
+
+
+async def test_keys_that_are_refused_are_no_matter_of_time(another: Target) -> None:
+    await another.prepare(UPSERT)
+    another.ask()
+    (another.folder / "archive" / "secretAccessKey").write_text("wrong")
+    with pytest.raises(DependencyError) as told:
+        async with asyncio.timeout(20):
+            await replays.replay(another.folder)
+    assert told.value.reason == "ArchiveForbidden"

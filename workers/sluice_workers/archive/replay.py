@@ -9,10 +9,11 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import cramjam
 
@@ -39,6 +40,9 @@ CHUNK_BYTES: Final = 4 << 20
 PATIENCE: Final = 60.0
 """Seconds for which what does not answer is asked again before the replay fails."""
 PAUSE: Final = 1.0
+_PASSING: Final = frozenset({"ArchiveUnreachable", "BrokerUnreachable"})
+"""Reasons that time may mend."""
+T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -58,7 +62,7 @@ async def replay(folder: Path) -> int:
             lines = await _lines(store, entry)
             for chunk in chunks(_wanted(decode_all(lines), source)):
                 messages = [message(each, settings) for each in chunk]
-                await _send(producer, settings.records.name, messages)
+                await _patient(partial(producer.send, settings.records.name, messages))
                 total += len(messages)
             _LOG.info("%d records written, up to %s", total, entry.object)
     finally:
@@ -70,7 +74,7 @@ async def replay(folder: Path) -> int:
 async def _objects(store: Store, source: ArchiveSource, namespace: str) -> AsyncIterator[Entry]:
     """Yield the objects of every partition in their order, if they are whole."""
     job = f"{source.namespace or namespace}/{source.job}"
-    runs = await store.folders(job)
+    runs = await _patient(partial(store.folders, job))
     wanted = [run for run in runs if source.run in {None, run.rpartition("/")[2]}]
     if not wanted:
         found = ", ".join(run.rpartition("/")[2] for run in runs) or "none"
@@ -79,7 +83,8 @@ async def _objects(store: Store, source: ArchiveSource, namespace: str) -> Async
             f" {source.s3.bucket} below {source.s3.prefix or 'its root'}, found {found}"
         )
     for run in wanted:
-        for parts in by_partition(await store.names(f"{run}/manifest/"), source).values():
+        names = await _patient(partial(store.names, f"{run}/manifest/"))
+        for parts in by_partition(names, source).values():
             for entry in within(await _entries(store, parts), source):
                 yield entry
 
@@ -99,7 +104,7 @@ async def _entries(store: Store, parts: Sequence[str]) -> tuple[Entry, ...]:
     entries: tuple[Entry, ...] = ()
     try:
         for name in parts:
-            content = await store.read(name)
+            content = await _patient(partial(store.read, name))
             if content is not None:
                 entries = merged(entries, read_part(name, content[0]).objects)
         check(entries)
@@ -129,7 +134,7 @@ def _milliseconds(time_given: datetime | None) -> int | None:
 
 
 async def _lines(store: Store, entry: Entry) -> bytes:
-    found = await store.read(entry.object)
+    found = await _patient(partial(store.read, entry.object))
     if found is None:
         raise ConfigurationError(
             f"the archive is not whole: {entry.object} is in the manifest and not in the bucket:"
@@ -174,16 +179,17 @@ def message(record: Record, settings: ReplaySettings) -> Message:
     return Message(record.key, record.value, headers, record.timestamp)
 
 
-async def _send(producer: Producer, topic: str, messages: Sequence[Message]) -> None:
-    """Send until the broker has all messages; their versions let them come twice."""
+async def _patient(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the bucket or the broker answers; what was sent may come twice, for its versions.
+
+    Raises ``DependencyError`` when that takes too long, and at once when it is no matter of time.
+    """
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            await producer.send(topic, messages)
+            return await call()
         except DependencyError as error:
-            if time.monotonic() > deadline:
+            if error.reason not in _PASSING or time.monotonic() > deadline:
                 raise
             _LOG.warning("%s: %s", error.reason, error)
             await asyncio.sleep(PAUSE)
-        else:
-            return
