@@ -31,6 +31,7 @@ from sluice_workers.write.batch import Batcher, Limits
 from sluice_workers.write.claims import claim, look
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.database import connect, sink_uri
+from sluice_workers.write.lag import Lag
 from sluice_workers.write.merger import Consumed, Merger
 from sluice_workers.write.offsets import FencedError, Owner, Position
 from sluice_workers.write.pipeline import Pipeline
@@ -97,16 +98,19 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=fetch_bytes(self._settings.partitions),
         )
-        reporting = asyncio.create_task(self._report())
+        beside = [asyncio.create_task(self._report())]
         try:
             if self._durable is not None:
                 self._merger = self._make_merger(redis)
                 self._merging = asyncio.create_task(self._merger.run())
             if await self._start():
                 self._consumer.subscribe([self._settings.records.name], listener=self)
+                lag = Lag(self._consumer, lambda: self._assigned, self._written, self._progress.lag)
+                beside.append(asyncio.create_task(lag.run()))
                 await self._loop()
         finally:
-            reporting.cancel()
+            for task in beside:
+                task.cancel()
             await self._close(producer, redis)
 
     def _make_merger(self, redis: Redis) -> Merger:
@@ -239,9 +243,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return
         self._follow_at = now + FOLLOW
         topic = self._settings.records.name
-        ends = self._consumed().positions
-        if self._merger is not None:
-            ends = {at: end for at, end in self._merger.merged.items() if at in ends}
+        ends = self._written()
         moved = {at: end for at, end in ends.items() if self._followed.get(at) != end}
         try:
             if moved:
@@ -251,14 +253,15 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._followed = dict(ends)
         except (KafkaError, ValueError) as error:
             _LOG.info("the group's offsets in Kafka will follow later: %s", error)
-        self._progress.lag(self._lag(ends))
         if self._gaps and now >= self._look_at:
             await self._look_at_gaps(now)
 
-    def _lag(self, ends: Mapping[int, int]) -> int:
-        topic = self._settings.records.name
-        marks = {at: self._consumer.highwater(TopicPartition(topic, at)) for at in ends}
-        return sum(max(0, mark - ends[at]) for at, mark in marks.items() if mark is not None)
+    def _written(self) -> Mapping[int, int]:
+        """Return how far the claimed partitions are in the table, the next offset of each."""
+        ends = self._consumed().positions
+        if self._merger is None:
+            return ends
+        return {at: end for at, end in self._merger.merged.items() if at in ends}
 
     async def _look_at_gaps(self, now: float) -> None:
         """Claim everything anew when somebody has decided about a partition with a gap."""
