@@ -1,6 +1,7 @@
 """Targets that are broken: the writer waits, dead-letters nothing and goes on when they heal."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
@@ -75,3 +76,58 @@ async def test_who_violates_a_secondary_constraint_is_dead_alone(world: World) -
     (dead,) = await dead_items(world)
     assert dead.key in {"900", "7"}
     assert "one_name" in dead.message
+
+
+PARTITIONED = """
+DROP TABLE users;
+CREATE TABLE public.users (id bigint PRIMARY KEY, name text, doc jsonb, fetched_at timestamptz,
+  _sluice_version bigint) PARTITION BY RANGE (id);
+CREATE TABLE public.users_0 PARTITION OF users FOR VALUES FROM (0) TO (90);
+"""
+MORE = "CREATE TABLE public.users_1 PARTITION OF users FOR VALUES FROM (90) TO (200)"
+POLICY = """
+ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
+CREATE POLICY named ON users USING (true) WITH CHECK (name <> 'v13');
+"""
+ROLE = """
+CREATE ROLE {role} LOGIN PASSWORD 'p';
+GRANT ALL ON users TO {role};
+GRANT ALL ON SCHEMA sluice TO {role};
+GRANT ALL ON ALL TABLES IN SCHEMA sluice TO {role};
+"""
+
+
+async def test_a_missing_partition_is_waited_for(world: World) -> None:
+    await execute(world, PARTITIONED)
+    await world.produce(range(100), lambda _: 1)
+    port = free_port()
+    async with pod("write", world.folder, port=port):
+        await wait_for_trouble(port, "PartitionMissing")
+        async with aiohttp.ClientSession() as client:
+            said = await (await client.get(f"http://127.0.0.1:{port}/state")).text()
+        assert "Partition key of the failing row contains (id) = (9" in said
+        await execute(world, MORE)
+        await world.wait_for_offsets(100)
+    await assert_newest(world, 100, 1)
+    assert await dead_items(world) == []
+
+
+async def test_a_row_that_a_policy_refuses_is_dead_alone(world: World) -> None:
+    await execute(world, POLICY)
+    role = f"writer_{world.job.name.replace('-', '_')}"
+    await execute(world, ROLE.format(role=role))
+    uri = urlsplit(world.uri)
+    place = uri.netloc.rpartition("@")[2]
+    own = uri._replace(netloc=f"{role}:p@{place}").geturl()
+    (world.folder / "sink" / "uri").write_text(own)
+    try:
+        await world.produce(range(100), lambda number: 13 if number == 42 else 1)
+        async with writer(world):
+            await world.wait_for_offsets(100)
+        (dead,) = await dead_items(world)
+        assert dead.key == "42"
+        assert "row-level security policy" in dead.message
+        assert await world.fetch("SELECT count(*) FROM users") == [(99,)]
+    finally:
+        await execute(world, f"DROP OWNED BY {role}; DROP ROLE {role}")

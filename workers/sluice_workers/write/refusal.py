@@ -26,6 +26,10 @@ _AGAIN: Final = frozenset({"40001", "40P01"})
 """Serialization failure, deadlock."""
 _NOT_THE_RECORD: Final = frozenset({"54001"})
 """Statement too complex."""
+_ROW_SECURITY: Final = "ExecWithCheckOptions"
+"""Where Postgres refuses a row by a policy: with the SQLSTATE of a missing permission."""
+_PARTITIONING: Final = "ExecFindPartition"
+"""Where Postgres finds no partition for a row: with the SQLSTATE of a check that it fails."""
 _ENCODING: Final = (ValueError, TypeError, OverflowError)
 """What asyncpg raises when it cannot encode a value."""
 
@@ -57,6 +61,10 @@ _NO_PRIMARY: Final = (
     "ReadOnly",
     "no host of the sink's URI is what its target_session_attrs asks for: promote one of them",
 )
+_NO_PARTITION: Final = (
+    "PartitionMissing",
+    "the sink's table has no partition for a row: create it, or a DEFAULT one",
+)
 _UNREACHABLE: Final = ("DatabaseUnreachable", "the sink's database does not answer")
 
 
@@ -70,11 +78,20 @@ def kind(error: BaseException) -> Kind:
     state = sqlstate(error)
     if state in _AGAIN:
         return Kind.AGAIN
+    if _raised_in(error) == _ROW_SECURITY:
+        return Kind.RECORD
+    if _raised_in(error) == _PARTITIONING:
+        return Kind.TARGET
     if state[:2] in _RECORD_CLASSES and state not in _NOT_THE_RECORD:
         return Kind.RECORD
     if isinstance(error, _ENCODING) and not isinstance(error, (asyncpg.InterfaceError, OSError)):
         return Kind.RECORD
     return Kind.TARGET
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the function of Postgres that raised an error: the same in every language."""
+    return str(getattr(error, "server_source_function", None) or "")
 
 
 def is_statement_error(error: BaseException) -> bool:
@@ -94,6 +111,9 @@ def failure(error: BaseException) -> DependencyError:
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         reason, words = _NO_PRIMARY
         return DependencyError(reason, f"{words}: {first_line(error)}")
+    if _raised_in(error) == _PARTITIONING:
+        reason, words = _NO_PARTITION
+        return DependencyError(reason, f"{words}: {error}: {getattr(error, 'detail', None)}")
     state = sqlstate(error)
     reason, words = _REASONS.get(state) or _REASONS.get(state[:2]) or _UNREACHABLE
     return DependencyError(reason, f"{words}: {first_line(error)}")
@@ -114,15 +134,12 @@ def refusal(error: BaseException) -> str:
 def in_short(error: BaseException) -> str:
     """Tell why Postgres refused a row, without anything of the row: for logs and conditions.
 
-    Only of constraints is it known that what the message says is no value.
+    Only of constraints is it known that the message holds no value.
     """
-    names = {
-        "column": getattr(error, "column_name", None),
-        "constraint": getattr(error, "constraint_name", None),
-    }
-    known = ", ".join(f"{name} {value}" for name, value in names.items() if value)
-    text = first_line(error) if sqlstate(error)[:2] == "23" else type(error).__name__
-    return f"{text} ({known})" if known and known not in text else text
+    if sqlstate(error)[:2] == "23":
+        return first_line(error)
+    column = getattr(error, "column_name", None)
+    return type(error).__name__ + (f" (column {column})" if column else "")
 
 
 def first_line(error: BaseException) -> str:
