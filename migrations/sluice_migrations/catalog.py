@@ -51,6 +51,13 @@ _UNIQUE: Final = sa.text("""
     WHERE i.indrelid = :oid AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL
 """)
+_RULES: Final = sa.text("""
+    SELECT rulename::text FROM pg_rewrite
+    WHERE ev_class = :oid AND ev_type IN ('2', '3') AND ev_enabled IN ('O', 'A')
+      AND rulename <> '_RETURN'
+    ORDER BY rulename
+""")
+"""Those for INSERT and UPDATE."""
 _SIZE: Final = sa.text("""
     SELECT sum(pg_total_relation_size(relid))::bigint
     FROM (
@@ -84,6 +91,8 @@ class FoundTable:
     """The columns of each whole, immediate unique index, sorted."""
     partition_key: tuple[str, ...] | None = None
     """The columns by which it is partitioned, an expression as ``""``; None when it is not."""
+    rules: tuple[str, ...] = ()
+    """The names of the rules that rewrite an INSERT or an UPDATE."""
     kind: str = "r"
     """Postgres's relkind."""
     size: int = 0
@@ -104,6 +113,7 @@ def read(connection: sa.Connection, table: str) -> FoundTable | None:
         partition_key=tuple(numbers.get(number, "") for number in relation.key_numbers)
         if relation.partitioned
         else None,
+        rules=tuple(connection.execute(_RULES, given).scalars()),
         kind=relation.kind,
         size=connection.execute(_SIZE, given).scalar_one(),
     )

@@ -17,6 +17,11 @@ def mistakes(sink: PostgresSink, found: FoundTable) -> Iterator[str]:
     if found.kind not in {"r", "p"}:
         yield "it is no table that rows can be merged into"
         return
+    for rule in found.rules:
+        yield (
+            f"rule {rule} rewrites its INSERT or UPDATE, which neither COPY nor a merge obeys: DROP"
+            f" RULE {rule} ON {sink.table}; a trigger can do the same"
+        )
     for name, kind in wanted_types(sink).items():
         column = found.columns.get(name)
         if column is None:

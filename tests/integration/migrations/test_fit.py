@@ -149,3 +149,17 @@ async def test_an_absent_table_that_is_not_managed_is_told(postgres_uri: str) ->
 async def test_a_type_that_does_not_exist_is_told(postgres_uri: str) -> None:
     told = await refusal(postgres_uri, columns={"id": "bigint", "m": "shop.mood"}, manage=True)
     assert "column m is of type shop.mood, which does not exist: create it" in told
+
+
+async def test_rules_are_refused_for_rows_pass_them_by(postgres_uri: str, execute: Any) -> None:
+    await execute("CREATE SCHEMA shop")
+    await execute(f"CREATE TABLE shop.orders (id bigint PRIMARY KEY, {OWN_VERSION})")
+    await execute("CREATE RULE quiet AS ON INSERT TO shop.orders DO ALSO NOTIFY orders")
+    await execute("CREATE RULE gone AS ON DELETE TO shop.orders DO ALSO NOTIFY orders")
+    told = await refusal(postgres_uri, columns={"id": "bigint"})
+    assert told == (
+        "table shop.orders does not fit: rule quiet rewrites its INSERT or UPDATE, which neither"
+        " COPY nor a merge obeys: DROP RULE quiet ON shop.orders; a trigger can do the same"
+    )
+    await execute("ALTER TABLE shop.orders DISABLE RULE quiet")
+    await prepare(postgres_uri, sink({"id": "bigint"}, manage=False))
