@@ -54,6 +54,14 @@ class TypeParts:
         """The type of an array's elements; the type itself when it is no array."""
         return replace(self, array=False)
 
+    @property
+    def sql(self) -> str:
+        """How a statement names it: schema and name of an own type may be reserved words."""
+        if not self.own:
+            return str(self)
+        base = ".".join(f'"{name}"' for name in self.base.split("."))
+        return str(replace(self, base=base))
+
     def __str__(self) -> str:
         given = f"({','.join(map(str, self.modifiers))})" if self.modifiers else ""
         return f"{self.base}{given}{'[]' if self.array else ''}"

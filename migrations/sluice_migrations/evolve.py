@@ -111,7 +111,7 @@ def rewrites(column: TypeParts, wanted: TypeParts) -> bool:
 
 
 def _retyped(operation: ops.AlterColumnOp, wanted: TypeParts) -> ops.AlterColumnOp:
-    using = f'"{operation.column_name}"::{wanted}'
+    using = f'"{operation.column_name}"::{wanted.sql}'
     return ops.AlterColumnOp(
         operation.table_name,
         operation.column_name,

@@ -42,7 +42,7 @@ def _refuse_unknown_types(connection: sa.Connection, sink: PostgresSink) -> None
     unknown = [
         f"column {name} is of type {column.type}, which does not exist: create it"
         for name, column in sink.columns.items()
-        if column.type.parts.own and not catalog.exists(connection, "type", column.type)
+        if column.type.parts.own and not catalog.exists(connection, "type", column.type.parts.sql)
     ]
     if unknown:
         raise ConfigurationError(f"table {sink.table}: {'; '.join(unknown)}")

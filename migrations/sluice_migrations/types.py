@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from sluice_api.column_type import TypeParts
+from sluice_api.column_type import TypeParts, parts
 
 
 class OwnType(UserDefinedType[Any]):
@@ -20,7 +20,7 @@ class OwnType(UserDefinedType[Any]):
 
     def get_col_spec(self, **_given: Any) -> str:
         """Return what stands in the table's definition."""
-        return self.name
+        return parts(self.name).sql
 
     def __repr__(self) -> str:
         return f"OwnType({self.name!r})"
@@ -53,9 +53,9 @@ _TIMES: Final[dict[str, Callable[..., TypeEngine[Any]]]] = {
 }
 
 
-def sql_type(parts: TypeParts) -> TypeEngine[Any]:
+def sql_type(given: TypeParts) -> TypeEngine[Any]:
     """Return the type by which SQLAlchemy declares a column."""
-    if parts.own:
-        return OwnType(str(parts))
-    element = (_PLAIN | _TIMES)[parts.base](*parts.modifiers)
-    return sa.ARRAY(element) if parts.array else element
+    if given.own:
+        return OwnType(str(given))
+    element = (_PLAIN | _TIMES)[given.base](*given.modifiers)
+    return sa.ARRAY(element) if given.array else element

@@ -19,6 +19,8 @@ UUID = "00000000-0000-0000-0000-00000000000a"
 OWN = """
     CREATE EXTENSION citext;
     CREATE TYPE mood AS ENUM ('glad', 'sad');
+    CREATE SCHEMA "user";
+    CREATE TYPE "user"."order" AS ENUM ('asc', 'desc');
     CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 """
 
@@ -60,6 +62,8 @@ VALUES = [
     ("inet", '"::1"', "::1/128"),
     ("cidr", '"10.0.0.0/8"', "10.0.0.0/8"),
     ("public.mood", '"sad"', "sad"),
+    ("user.order", '"desc"', "desc"),
+    ("user.order[]", '["desc"]', "{desc}"),
     ("pg_catalog.int4range", '"[1,5)"', "[1,5)"),
     ("pg_catalog.macaddr", '"08:00:2b:01:02:03"', "08:00:2b:01:02:03"),
     ("pg_catalog.tsvector[]", '["a b"]', """{"'a' 'b'"}"""),

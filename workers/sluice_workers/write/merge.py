@@ -103,7 +103,7 @@ def _buffered(kind: TypeParts) -> str:
 def _values(sink: PostgresSink, names: list[str]) -> str:
     """Return what the merge selects; what travels as text is cast, the rest is assigned."""
     casts = {
-        name: f"CAST({quoted(name)} AS {column.type})"
+        name: f"CAST({quoted(name)} AS {column.type.parts.sql})"
         for name, column in sink.columns.items()
         if _cast(column.type.parts)
     }
