@@ -6,10 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from integration.processes import free_port, kill, pod
+from integration.write.sessions import opened
 from integration.write.test_broken_target import execute, wait_for_trouble
 from integration.write.test_durable import buffered, configure, wait_until_merged
 from integration.write.test_writer import World, dead_items, world, writer
 from sluice_workers.settings import WriterSettings
+from sluice_workers.write import session as sessions_module
+from sluice_workers.write.offsets import Owner
 
 __all__ = ["world"]
 
@@ -92,3 +95,20 @@ async def passed(world: World, buffer: str) -> int:
     if buffer == "Transactional":
         return offsets
     return 400 - await buffered(world) if offsets == 400 else 0
+
+
+async def test_a_transaction_that_waits_for_the_dead_topic_is_not_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "AWAKE", 0.2)
+    owner = Owner("u", "ns/j", 1)
+    async with opened(world.uri, world.settings.sink) as found:
+        positions = await found.claim(owner, {0: 0})
+        async with found.transaction(owner) as transaction:
+            await transaction.connection.execute(
+                "SET LOCAL idle_in_transaction_session_timeout = '1s'"
+            )
+            async with transaction.awake():
+                await asyncio.sleep(2)
+            await transaction.advance(owner, positions, {0: 7})
+        assert await found.known(owner, [0]) == {0: 7}

@@ -37,6 +37,8 @@ class Statements:
     """The buffer's name: a temporary table of the session, which each commit empties."""
     create_buffer: str
     empty_buffer: str
+    empty_of_few: str
+    """Empties the buffer too, and costs by the row."""
     merge: str
     direct: bool
     """Whether COPY takes rows right into the table: its types are those of the buffer."""
@@ -63,8 +65,14 @@ def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statemen
     buffered = ", ".join(f"{quoted(name)} {kind}" for name, kind in buffer_columns(sink).items())
     buffer = f"sluice_{blake2b(repr((table, buffered, shape)).encode(), digest_size=8).hexdigest()}"
     create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {buffer} ({buffered}) ON COMMIT DELETE ROWS"
-    merge = _merge(sink, table, f"pg_temp.{buffer}")
-    return Statements(buffer, create, f"TRUNCATE pg_temp.{buffer}", merge, _direct(sink, shape))
+    return Statements(
+        buffer=buffer,
+        create_buffer=create,
+        empty_buffer=f"TRUNCATE pg_temp.{buffer}",
+        empty_of_few=f"DELETE FROM pg_temp.{buffer}",
+        merge=_merge(sink, table, f"pg_temp.{buffer}"),
+        direct=_direct(sink, shape),
+    )
 
 
 def _merge(sink: PostgresSink, table: str, buffer: str) -> str:

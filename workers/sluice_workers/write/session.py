@@ -26,6 +26,8 @@ from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
 from sluice_workers.write.row import Row
 from sluice_workers.write.stall import watched
 
+FEW: Final = 100
+"""Rows that are deleted from the buffer sooner than it gets a new file, which TRUNCATE makes."""
 AWAKE: Final = 2.0
 """Seconds between two statements of a transaction that waits: it is ended after ten."""
 
@@ -82,7 +84,9 @@ class Transaction:
 
         What goes together is sent together: a search makes this many times.
         """
-        sql, done = self._sql, f"{CHECK}; {self._sql.empty_buffer}; RELEASE SAVEPOINT tried"
+        sql = self._sql
+        emptied = sql.empty_of_few if len(rows) < FEW else sql.empty_buffer
+        done = f"{CHECK}; {emptied}; RELEASE SAVEPOINT tried"
         try:
             await self._connection.execute(f"SAVEPOINT tried; {DEFER}")
             await self._copy(rows)
@@ -99,19 +103,21 @@ class Transaction:
     @asynccontextmanager
     async def awake(self) -> AsyncIterator[None]:
         """Keep the transaction from being idle for too long while something else is waited for."""
-        waiting = asyncio.create_task(self._stay_awake())
+        done = asyncio.Event()
+        waiting = asyncio.create_task(self._stay_awake(done))
         try:
             yield
         finally:
-            waiting.cancel()
-            await asyncio.wait({waiting})
-        if not waiting.cancelled():
-            waiting.result()
+            done.set()  # A statement that is broken off would end the transaction.
+            await waiting
 
-    async def _stay_awake(self) -> None:
-        while True:
-            await asyncio.sleep(AWAKE)
-            await self._connection.execute("SELECT 1")
+    async def _stay_awake(self, done: asyncio.Event) -> None:
+        while not done.is_set():
+            try:
+                async with asyncio.timeout(AWAKE):
+                    await done.wait()
+            except TimeoutError:
+                await self._connection.execute("SELECT 1")
 
     async def exchange(self, rows: Sequence[Row], merged: Callable[[], Awaitable[bool]]) -> None:
         """Have rows step aside and be merged, or undo all of it unless ``merged`` says they are.
