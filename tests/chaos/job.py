@@ -53,11 +53,13 @@ HISTORY: Final = """
       BEGIN
         INSERT INTO chaos.chunks (job, appended, id, partition, first, next) VALUES (
           chunk.job_uid, TG_OP = 'INSERT',
-          chunk.id, chunk.partition, chunk.first_offset, chunk.next_offset
+          chunk.id, chunk.partition, chunk.first_offset,
+          -- What a merge shortens has lost its first records.
+          CASE TG_OP WHEN 'UPDATE' THEN NEW.first_offset ELSE chunk.next_offset END
         );
         RETURN NULL;
       END $$;
-    CREATE TRIGGER chaos AFTER INSERT OR DELETE ON sluice.buffer
+    CREATE TRIGGER chaos AFTER INSERT OR UPDATE OR DELETE ON sluice.buffer
       FOR EACH ROW EXECUTE FUNCTION chaos.buffer();
     CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON sluice.offsets
       FOR EACH ROW EXECUTE FUNCTION chaos.move();
