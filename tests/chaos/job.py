@@ -168,8 +168,9 @@ class Job:
             subprocess.run(command, stdout=log, stderr=log, check=True)
 
     async def watch(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Let the table keep its history, and be slow."""
+        """Let the table keep its history, refuse what is bad, and be slow."""
         await connection.execute(
+            f'ALTER TABLE {self.sink.table} ADD CHECK ("row" >= 0);'
             f"CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON {self.sink.table}"
             f" FOR EACH ROW EXECUTE FUNCTION chaos.apply('{self.name}');"
             f"CREATE TRIGGER tarry BEFORE INSERT ON {self.sink.table}"

@@ -43,7 +43,10 @@ class Record:
     @property
     def value(self) -> bytes:
         """The message's value."""
-        row: object = "no number" if self.bad else self.row
+        row: object = self.row
+        if self.bad:
+            # One half is no row, and the other one is refused by the database alone.
+            row = "no number" if self.row % 2 else -1 - self.row
         return json.dumps({"row": row, "number": self.number}).encode()
 
     @property
