@@ -11,7 +11,9 @@ import httpx
 import uvloop
 
 from sluice_api.http import Http
+from sluice_api.source import CircuitBreaker
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Breakers
 from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Fetched
@@ -62,7 +64,8 @@ def fetcher(url: str, in_flight: int) -> Ask:
     keys = itertools.count()
     http = Http(url=f"{url}/{{key}}")
     addresses = Addresses(("127.0.0.0/8",))
-    api, routes = Api(http, {}, None, permitted, addresses), Direct(in_flight, addresses)
+    gate, routes = Breakers(CircuitBreaker()), Direct(in_flight, addresses)
+    api = Api(http, {}, None, permitted, gate, addresses)
 
     async def ask() -> None:
         key = next(keys)

@@ -121,14 +121,16 @@ class Pause(Model):
 
 
 class CircuitBreaker(Model):
-    """When the API counts as down: then one request is tried each pause, until one is answered.
+    """When an origin of the API counts as down: then it is tried once each pause, until it answers.
 
-    Time-outs, broken connections and the statuses 500, 502, 503 and 504 count as failures. Items
-    whose requests were under way, and the time of the pauses, are not held against their retries.
+    Items that need other origins go on meanwhile. Time-outs, broken connections and the statuses
+    500, 502, 503 and 504 count as failures. Items whose requests were under way, and the time of
+    the pauses, are not held against their retries.
     """
 
     failures: int = Field(default=20, ge=1, le=1_000_000)
-    """How many requests of a process must fail in a row, with no other answer between them."""
+    """How many requests of a process to one origin must fail in a row, with no other answer of it
+    between them."""
     pause: Pause = Pause()
     """How long the job holds back between two tries."""
 

@@ -18,8 +18,9 @@ from multidict import CIMultiDict
 from fuzz.mutation import Inputs, cut
 from sluice_api.http import Http, ResponseRule
 from sluice_api.pagination import Pagination
-from sluice_api.source import Retry
+from sluice_api.source import CircuitBreaker, Retry
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Breakers
 from sluice_workers.fetch.http.answer import Records
 from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.http.body import (
@@ -152,7 +153,7 @@ async def test_bytes_on_the_wire() -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    addresses = Addresses(("127.0.0.0/8",))
+    addresses, gate = Addresses(("127.0.0.0/8",)), Breakers(CircuitBreaker())
     settings = {
         "url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{{key}}",
         "timeout": "300ms",
@@ -162,7 +163,7 @@ async def test_bytes_on_the_wire() -> None:
         "pagination": {"nextUrl": {"path": "$.next"}, "maxPages": 3},
         "responses": [{"path": "$.errors", "action": "Retry"}],
     }
-    api = Api(Http.model_validate(settings), {}, None, permitted, addresses)
+    api = Api(Http.model_validate(settings), {}, None, permitted, gate, addresses)
     routes = Direct(10, addresses)
     route = await routes.take(b"k")
     inputs = Inputs(answers())

@@ -24,8 +24,9 @@ from integration.fetch.servers import Nginx
 from integration.fetch.world import MakeWorld, fetcher, numbers
 from integration.processes import write_folder
 from sluice_api.http import Http, Version
-from sluice_api.source import Proxies, Retry
+from sluice_api.source import CircuitBreaker, Proxies, Retry
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Breakers
 from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
@@ -99,7 +100,7 @@ class Client:
     def __init__(self, port: int, **http: Any) -> None:
         content = {"url": f"https://127.0.0.1:{port}/{{key}}", "version": "HTTP/2", "timeout": "5s"}
         settings = Http.model_validate(content | http)
-        self._api = Api(settings, {}, None, self._permitted, LOCAL)
+        self._api = Api(settings, {}, None, self._permitted, Breakers(CircuitBreaker()), LOCAL)
         self._routes = Direct(1000, LOCAL, http2=True)
 
     async def ask(self, key: str, text: str = "") -> Outcome:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from sluice_api.errors import ConfigurationError
 from sluice_api.http import Http, Version
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Gate
 from sluice_workers.fetch.handler import HandlerApi
 from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.http.credentials import Credentials, Static
@@ -32,16 +33,17 @@ class Assembly:
         self._say = say
         self._addresses = Addresses(settings.allowed_addresses)
 
-    def source(self, permission: Permission) -> Api | HandlerApi:
+    def source(self, permission: Permission, gate: Gate) -> Api | HandlerApi:
         """Return what is asked for each item. Raises ``ConfigurationError``."""
         settings, folder, addresses = self._settings, self._folder, self._addresses
         if settings.http is not None:
             secrets = read_secret(folder / "headers")
             credentials = self._credentials(settings.http)
-            return Api(settings.http, secrets, credentials, permission, addresses)
+            return Api(settings.http, secrets, credentials, permission, gate, addresses)
         if settings.handler is None:
             raise ConfigurationError("fetcher.json: one of http and handler must be given")
-        return HandlerApi(settings.handler, read_secret(folder / "handler"), permission, addresses)
+        secrets = read_secret(folder / "handler")
+        return HandlerApi(settings.handler, secrets, permission, gate, addresses)
 
     def routes(self) -> Routes:
         """Return the ways to the API."""

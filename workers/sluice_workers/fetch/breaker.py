@@ -1,4 +1,4 @@
-"""The circuit breaker of an API that is down; pure, but for its counters.
+"""The circuit breaker of one origin or proxy; pure, but for its counters.
 
 Closed, it lets everything pass. After so many failures in a row, with no answer between them, it
 opens: one request may start each pause, the pause grows, and the first answer closes it again.
@@ -55,11 +55,11 @@ class Breaker:
 
     @property
     def message(self) -> str:
-        """Why it is open, and what happens, for people."""
-        pause = self._opening.pause if self._opening else 0.0
+        """Why it is open, and what happens, for people: what its owner does."""
+        pause = self.pause
         return (
-            f"the API does not serve: {self._last}; one request is tried every {pause:g} s,"
-            " all else waits until it is answered"
+            f"does not serve: {self._last}; one request is tried every {pause:g} s,"
+            " all else that needs it waits until it is answered"
         )
 
     @property
@@ -71,6 +71,15 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether the API counts as down."""
         return self._opening is not None
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two tries while it is open."""
+        return self._opening.pause if self._opening else 0.0
+
+    def rest(self, now: float) -> float:
+        """Return the seconds until a request may start."""
+        return max(0.0, self._opening.next_probe - now) if self._opening else 0.0
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may start; 0 takes the permission."""

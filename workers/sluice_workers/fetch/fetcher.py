@@ -22,12 +22,14 @@ from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
 from sluice_workers.fetch.assembly import Assembly
 from sluice_workers.fetch.backlog import Backlog
-from sluice_workers.fetch.breaker import Breaker, blames_api
+from sluice_workers.fetch.breaker import blames_api
+from sluice_workers.fetch.breakers import Breakers, OriginPausedError
 from sluice_workers.fetch.completion import Completions
 from sluice_workers.fetch.done import DoneSets
 from sluice_workers.fetch.intake import Intake
 from sluice_workers.fetch.outcome import Again, Failure, Fetched
 from sluice_workers.fetch.partition import Work
+from sluice_workers.fetch.paused import Paused
 from sluice_workers.fetch.recoveries import Recoveries
 from sluice_workers.fetch.routes import Route
 from sluice_workers.meter import Meter
@@ -57,7 +59,8 @@ class Fetcher:
         self._settings = settings
         self._context = context
         self._backlog = Backlog()
-        self._breaker = Breaker(settings.circuit_breaker)
+        self._breakers = Breakers(settings.circuit_breaker)
+        self._paused = Paused(self._breakers, self._backlog)
         self._acknowledging: set[asyncio.Task[None]] = set()
         """What waits for the broker's and Redis's acknowledgements."""
         self._troubles = Troubles()
@@ -74,7 +77,7 @@ class Fetcher:
         recoveries = Recoveries(self._failures)
         parts = Assembly(settings, folder, redis, self._troubles.say)
         self._limiter = parts.limiter()
-        self._source = parts.source(self._permission)
+        self._source = parts.source(self._permission, self._paused)
         self._routes = parts.routes()
         consumer = kafka.consumer(
             connection,
@@ -169,14 +172,16 @@ class Fetcher:
         """Ask for one item after the other."""
         while True:
             waiting = await self._backlog.get()
+            if self._breakers.pause(origin := self._source.origin(waiting.item)):
+                self._paused.hold(origin, waiting)
+                continue
             await self._completions.unsent.room()
             await self._rest()  # before the way is taken: a rest holds no connection
             route = await self._routes.take(waiting.item.key)
             started, failure = time.monotonic(), None
             try:
                 await self._permission()
-                # Its partition may have gone meanwhile: the permission then serves the next item.
-                work = self._backlog.get_nowait() if waiting.partition.lost else waiting
+                work = self._startable(waiting)
                 if work is None or self._context.stopping.is_set():
                     continue
                 started = time.monotonic()
@@ -184,12 +189,30 @@ class Fetcher:
             finally:
                 self._routes.give_back(route, failure, started)
 
+    def _startable(self, first: Work) -> Work | None:
+        """Return the item that a permission serves: the first whose origin may be asked.
+
+        Meanwhile a partition may have gone, and an origin may have been found to be down.
+        """
+        work: Work | None = first
+        while work is not None:
+            if not work.partition.lost:
+                origin = self._source.origin(work.item)
+                if self._paused.admits(origin):
+                    return work
+                self._paused.hold(origin, work)
+            work = self._backlog.get_nowait()
+        return None
+
     async def _attempt(self, work: Work, route: Route) -> Failure | None:
         """Ask once; return how it failed, if it did."""
         started = time.monotonic()
         self._in_flight += 1
         try:
             outcome = await self._source.ask(work.item, route)
+        except OriginPausedError as error:
+            self._paused.hold(error.origin, work)
+            return None
         finally:
             self._in_flight -= 1
         ended = time.monotonic()
@@ -197,7 +220,6 @@ class Fetcher:
         self._latency.add(ended, 1, ended - started)
         if isinstance(outcome, Fetched):
             metrics.counted(metrics.ATTEMPTS, "fetched").inc()
-            self._breaker.answered()
             self._spawn(self._completions.succeed(work, outcome))
         else:
             metrics.ATTEMPTS.labels(outcome.reason).inc()
@@ -214,15 +236,21 @@ class Fetcher:
             return
         if failure.rate_limited:
             self._spawn(self._slow_down(failure.retry_after or 0.0, lower=True))
-        if not blames_api(failure):
-            self._breaker.answered()
-        elif not self._breaker.failed(started, ended, failure.message):
-            self._backlog.put_first(work)
+        if failure.origin is not None and not self._is_held_against(failure, started):
+            self._paused.hold(failure.origin, work)
             return
         work.attempts += not failure.rate_limited
         work.refusals += failure.rate_limited
         work.spent += ended - started
         self._fail(work, failure)
+
+    def _is_held_against(self, failure: Failure, started: float) -> bool:
+        """Tell the origin's breaker of a failure; return whether it counts against the item."""
+        assert failure.origin is not None  # noqa: S101  the caller looked
+        if blames_api(failure):
+            return self._breakers.failed(failure.origin, started, failure.message)
+        self._paused.answered(failure.origin)
+        return True
 
     async def _slow_down(self, rest: float, *, lower: bool) -> None:
         """Tell the rate limit what the API said; while Redis does not listen, go on without."""
@@ -242,8 +270,6 @@ class Fetcher:
     async def _permission(self) -> None:
         """Wait until a request may start; while Redis does not tell, none may."""
         while True:
-            while wait := self._breaker.wait(time.monotonic()):
-                await asyncio.sleep(min(wait, PAUSE))
             try:
                 await self._limiter.acquire()
             except DependencyError as error:
@@ -264,11 +290,17 @@ class Fetcher:
         if isinstance(decision, Again):
             metrics.RETRIES.inc()
             work.spent += decision.delay
-            # While the API is down each try goes to another item, lest one pays for all.
-            put = self._backlog.put if self._breaker.is_open else self._backlog.put_first
-            asyncio.get_running_loop().call_later(decision.delay, put, work)
+            again = partial(self._again, work, failure.origin)
+            asyncio.get_running_loop().call_later(decision.delay, again)
         else:
             self._spawn(self._completions.give_up(work, decision))
+
+    def _again(self, work: Work, origin: str | None) -> None:
+        """Put an item back that has waited; while its origin is down, behind the others of it."""
+        if origin is not None and self._breakers.is_open(origin):
+            self._paused.hold(origin, work)
+        else:
+            self._backlog.put_first(work)
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
         """Commit, or build the failed set again whenever Redis has lost it."""
@@ -286,8 +318,8 @@ class Fetcher:
 
     async def _report(self) -> None:
         while True:
-            if self._breaker.is_open:
-                self._troubles.say("ApiUnavailable", self._breaker.message)
+            if (message := self._breakers.message) is not None:
+                self._troubles.say("ApiUnavailable", message)
             if (trouble := self._routes.trouble) is not None:
                 self._troubles.say(*trouble)
             metrics.IN_FLIGHT.set(self._in_flight)

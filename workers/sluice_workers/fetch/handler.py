@@ -7,7 +7,7 @@ import json
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,6 +23,7 @@ from sluice_handler import Context, GiveUp, Handler, RateLimited, Record, Retry
 from sluice_handler import Item as HandedItem
 from sluice_workers import kafka, wire
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Gate, Origin
 from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
 from sluice_workers.fetch.http.body import TooLargeError
 from sluice_workers.fetch.http.template import InvalidItemError, attributes
@@ -35,6 +36,8 @@ from sluice_workers.fetch.routes import Route
 from sluice_workers.wire import FailureReason
 
 FIELD: Final = "source.handler.function"
+ORIGIN: Final[Origin] = "the handler"
+"""A handler may ask whom it likes: it is up or down as a whole."""
 Permission = Callable[[], Awaitable[None]]
 """Waits until another request may start."""
 
@@ -72,6 +75,7 @@ class HandlerApi:
         settings: source.Handler,
         secrets: Mapping[str, str],
         permission: Permission,
+        gate: Gate,
         addresses: Addresses,
     ) -> None:
         """Import the coroutine. Raises ``ConfigurationError`` when that cannot be done."""
@@ -84,6 +88,11 @@ class HandlerApi:
             transport=_Transport(permission, addresses), timeout=self._timeout, cookies=no_cookies
         )
         self._context = Context(self._client, settings.parameters, secrets)
+        self._gate = gate
+
+    def origin(self, item: Item) -> Origin:  # noqa: ARG002  the handler stands for all
+        """Return what is up or down for an item."""
+        return ORIGIN
 
     async def ask(self, item: Item, route: Route) -> Fetched | Failure:
         """Have one item fetched, within the timeout."""
@@ -95,11 +104,12 @@ class HandlerApi:
                 records = await self._records(handed)
         except TimeoutError:
             message = f"the handler did not return within {self._timeout:g} s"
-            return Failure(FailureReason.TIMEOUT, message)
+            return Failure(FailureReason.TIMEOUT, message, origin=ORIGIN)
         except BaseException as error:  # a user's code may raise anything, `sys.exit()` included
             if _cancelled():
                 raise
-            return failure(error, datetime.now(UTC))
+            return replace(failure(error, datetime.now(UTC)), origin=ORIGIN)
+        self._gate.answered(ORIGIN)
         return Fetched(records, datetime.now(UTC), attempt.rest)
 
     async def _records(self, item: HandedItem) -> tuple[bytes, ...]:

@@ -54,6 +54,8 @@ class Failure:
     """Seconds until the API's quota is there again, if it says that none is left."""
     headers: tuple[tuple[str, str], ...] = ()
     """What of the answer's headers helps a person."""
+    origin: str | None = None
+    """Whom it was asked of; None when no request was made."""
 
     def __post_init__(self) -> None:
         """Keep the message legible, whoever wrote it."""

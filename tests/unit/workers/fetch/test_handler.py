@@ -14,9 +14,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sluice_api.errors import ConfigurationError
+from sluice_api.source import CircuitBreaker
 from sluice_api.source import Handler as Settings
 from sluice_handler import Context, GiveUp, Item, RateLimited, Retry
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Breakers
 from sluice_workers.fetch.connection import open_session
 from sluice_workers.fetch.handler import HandlerApi, encoded, failure, load
 from sluice_workers.fetch.item import Item as QueueItem
@@ -28,6 +30,7 @@ from sluice_workers.wire import FailureReason
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HERE = __name__
 LOCAL = Addresses(("127.0.0.0/8",))
+GATE = Breakers(CircuitBreaker())
 
 
 async def two_pages(item: Item, context: Context) -> list[dict[str, Any]]:
@@ -142,7 +145,7 @@ class Asked:
     ) -> list[Fetched | Failure]:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
         routes = Direct(10, LOCAL)
-        api = HandlerApi(settings, {"token": "t-1"}, self.permission, LOCAL)
+        api = HandlerApi(settings, {"token": "t-1"}, self.permission, GATE, LOCAL)
         item = QueueItem(0, 0, b"k-1", value, "r/k-1", 1)
         try:
             return [await api.ask(item, await routes.take(b"k-1")) for _ in range(times)]
@@ -245,7 +248,7 @@ async def test_one_record_is_no_list_of_records(asked: Asked) -> None:
 
 async def test_no_proxy_is_asked_for_an_address_that_is_not_allowed(url: str) -> None:
     settings = Settings(function=f"{HERE}:refused", parameters={"url": url})
-    api = HandlerApi(settings, {}, Asked(url).permission, Addresses())
+    api = HandlerApi(settings, {}, Asked(url).permission, GATE, Addresses())
     proxy = Proxy("http", "127.0.0.1", 1)
     async with open_session(1, Addresses(), proxy) as session:
         route = Route("a proxy", session, proxy=proxy)

@@ -8,6 +8,7 @@ from typing import Final
 from sluice_api.http import Http
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Gate, Origin, OriginPausedError, origin_of
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.credentials import Credentials
 from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
@@ -37,19 +38,34 @@ class Api:
         secret_headers: Mapping[str, str],
         credentials: Credentials | None,
         permission: Permission,
+        gate: Gate,
         addresses: Addresses,
     ) -> None:
         """Raise ``ConfigurationError`` for a template or a path that cannot be used."""
         self._requests = Requests(http, secret_headers)
-        self._exchange = Exchange(http, self._requests.plain, credentials, permission, addresses)
+        plain = self._requests.plain
+        self._exchange = Exchange(http, plain, credentials, permission, gate, addresses)
         origins = self._exchange.origins
         self._pages = Pages(http.pagination, origins) if http.pagination else None
-        self._permission = permission
         self._most_bytes = http.max_item_bytes
         self._parked = Parked(PARKED_BYTES)
 
+    def origin(self, item: Item) -> Origin:
+        """Return whom an item's next request asks; empty where none can be made."""
+        if (request := self._parked.next_request((item.partition, item.offset))) is not None:
+            return origin_of(request.url)
+        if self._requests.origin is not None:
+            return self._requests.origin
+        try:
+            return origin_of(self._requests.first(item).url)
+        except ValueError:
+            return ""
+
     async def ask(self, item: Item, route: Route) -> Fetched | Failure:
-        """Ask for one item, all its pages; the first request is permitted already."""
+        """Ask for one item, all its pages; the first request is permitted already.
+
+        Raises ``OriginPausedError`` when it is led to an origin that counts as down.
+        """
         try:
             if self._pages is None:
                 return await self._ask_once(self._requests.first(item), route)
@@ -57,7 +73,12 @@ class Api:
             progress = parked or Progress(*self._pages.first(self._requests.first(item)))
         except (InvalidItemError, TooLargeError) as error:
             return failure(error)
-        return await self._walk(item, progress, self._pages, route)
+        try:
+            return await self._walk(item, progress, self._pages, route)
+        except OriginPausedError:
+            if progress.walk.pages:
+                self._parked.put((item.partition, item.offset), progress)
+            raise
 
     async def _ask_once(self, request: Request, route: Route) -> Fetched | Failure:
         """Ask for an item that is one request. Raises ``TooLargeError``."""
@@ -80,7 +101,7 @@ class Api:
             except (TooLargeError, PaginationError, MalformedAnswerError) as error:
                 return failure(error)
             metrics.PAGES.inc()
-            await self._permission()
+            await self._exchange.permitted(progress.request.url)
 
     def _follow(self, progress: Progress, answer: Answer, pages: Pages) -> bool:
         """Take a page's records; return whether another page is to be asked for."""

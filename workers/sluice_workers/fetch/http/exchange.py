@@ -14,6 +14,7 @@ from yarl import URL
 from sluice_api.http import Action, Http
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Gate, OriginPausedError, origin_of
 from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.http.answer import Reader, Records, Whole
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
@@ -99,6 +100,7 @@ class Exchange:
         credentials: Credentials | None,
         permission: Permission,
         addresses: Addresses,
+        gate: Gate,
     ) -> None:
         """``plain_headers`` are sent where the job's own may not go."""
         self.origins = Origins(http.allowed_origins)
@@ -106,6 +108,7 @@ class Exchange:
         self._credentials = credentials
         self._permission = permission
         self._addresses = addresses
+        self._gate = gate
         self._records = Records(http)
         self._responses = Responses(http.responses, authenticated=http.auth is not None)
         self._timeout = http.timeout.seconds
@@ -115,13 +118,15 @@ class Exchange:
     async def ask(self, request: Request, home: str, route: Route) -> Answer | Failure:
         """Send a request that is permitted; what it leads to besides waits for permission.
 
-        Each takes the timeout at the most. ``home`` is the URL of the item's first request.
+        Each takes the timeout at the most. ``home`` is the URL of the item's first request. Raises
+        ``OriginPausedError`` when it is led to an origin that counts as down.
         """
         sending = _Sending(request, home, route)
         try:
             outcome = await self._ask(sending)
             if isinstance(outcome, Answer):
                 return outcome
+                self._gate.answered(origin_of(sending.request.url))
             found = outcome
         except TimeoutError:
             found = Failure(FailureReason.TIMEOUT, f"no answer within {self._timeout:g} s")
@@ -131,7 +136,16 @@ class Exchange:
             found = failure(error)
         except AuthenticationError as error:
             found = failure(error)
-        return _discreet(found, sending.grant)
+        asked = found.reason is not FailureReason.INVALID_ITEM
+        origin = origin_of(sending.request.url) if asked else None
+        return replace(_discreet(found, sending.grant), origin=origin)
+
+    async def permitted(self, url: str) -> None:
+        """Wait until another request may start. Raises ``OriginPausedError``."""
+        await self._permission()
+        origin = origin_of(url)
+        if not self._gate.admits(origin):
+            raise OriginPausedError(origin)
 
     async def _ask(self, sending: _Sending) -> Answer | Failure:
         while True:
@@ -143,7 +157,7 @@ class Exchange:
                 outcome = await sending.route.tally.patiently(lambda: self._send(sending))
             if outcome is not None:
                 return outcome
-            await self._permission()
+            await self.permitted(sending.request.url)
 
     async def _get_grant(self, credentials: Credentials, sending: _Sending) -> None:
         ready = credentials.ready
@@ -182,9 +196,11 @@ class Exchange:
             return _answer(request, response, reader, meaning)
         if meaning.action is None and status in REDIRECTS and self._most_redirects:
             self._redirect(sending, response)
+            self._gate.answered(origin_of(request.url))
             return None
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
             return None
+            self._gate.answered(origin_of(request.url))
         return _refusal(response, meaning, sending.grant, redirects=self._most_redirects)
 
     def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:

@@ -48,6 +48,11 @@ class Parked:
             _, forgotten = self._kept.popitem(last=False)
             self._size -= forgotten.size + ENTRY
 
+    def next_request(self, key: Key) -> Request | None:
+        """Return the request for the page that an item goes on with, if it is kept."""
+        found = self._kept.get(key)
+        return found.request if found else None
+
     def take(self, key: Key) -> Progress | None:
         """Return what was kept for an item, once."""
         found = self._kept.pop(key, None)

@@ -1,5 +1,6 @@
 """The requests that an item becomes; pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -10,6 +11,7 @@ from multidict import CIMultiDict
 
 from sluice_api.http import Body, Format, Http
 from sluice_api.pagination import Place
+from sluice_workers.fetch.breakers import origin_of
 from sluice_workers.fetch.http.body import CODINGS
 from sluice_workers.fetch.http.template import (
     InvalidItemError,
@@ -25,6 +27,7 @@ _ACCEPT: Final = {
     Format.NDJSON: "application/x-ndjson, application/json;q=0.9",
 }
 _BREAKS: Final = frozenset("\r\n\0")
+_AUTHORITY_ENDS: Final = re.compile(r"[^/]*//[^/?#]*[/?#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ class Requests:
             {"accept": _ACCEPT[http.format], "accept-encoding": ", ".join(CODINGS)}
         )
         """What every request says, wherever it goes."""
+        whole = not self._url.names or _AUTHORITY_ENDS.match(self._url.literals[0])
+        self.origin = origin_of(self._url.literals[0]) if whole else None
+        """Whom every item asks first; None where that is the item's affair."""
         headers = _compiled(http.headers, "source.http.headers")
         self._headers = self.plain.copy()
         self._headers.update({k: t.literals[0] for k, t in headers.items() if not t.names})

@@ -15,7 +15,9 @@ from aiohttp.test_utils import TestServer
 
 from sluice_api.auth import Auth
 from sluice_api.http import Http
+from sluice_api.source import CircuitBreaker
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.breakers import Breakers, OriginPausedError
 from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.http.credentials import Credentials, Static
 from sluice_workers.fetch.item import Item
@@ -55,7 +57,9 @@ class Asked:
 
     def job(self, path: str = "/{key}", **http: Any) -> None:
         settings = Http.model_validate({"url": self.url + path, **http})
-        self._api = Api(settings, {}, self.credentials(settings), self.permission, self.addresses)
+        credentials = self.credentials(settings)
+        self.breakers = Breakers(CircuitBreaker(failures=1))
+        self._api = Api(settings, {}, credentials, self.permission, self.breakers, self.addresses)
 
     def credentials(self, http: Http) -> Credentials | None:
         return Static(http.auth, self.folder) if http.auth else None
@@ -67,6 +71,10 @@ class Asked:
             return await self._api.ask(item, await routes.take(item.key))
         finally:
             await routes.close()
+
+    def origin(self) -> str:
+        assert self._api is not None
+        return self._api.origin(ITEM)
 
     async def records(self) -> list[Any]:
         found = await self.ask()
