@@ -49,32 +49,21 @@ class Walk:
     """The URL of the first."""
     pages: int = 0
     records: int = 0
-    marks: frozenset[object] = frozenset()
-    """What tells the pages that were asked for apart."""
+    asked: frozenset[int] = frozenset()
+    """The marks of the requests for them."""
 
 
 class Way(Protocol):
     """One way to ask for the next page."""
 
-    remembers: bool
-    """Whether no two pages may be alike, or only no two that follow each other."""
-
     def first(self, request: Request) -> Request:
         """Return the request for the first page."""
 
-    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> "Next | None":
+    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Request | None:
         """Return what asks for the next page; None after the last.
 
         ``walk`` counts this page already; ``more`` is whether the answer says that one follows.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """The request for the next page, and what tells it apart."""
-
-    request: Request
-    mark: object
 
 
 class Pages:
@@ -89,7 +78,7 @@ class Pages:
     def first(self, request: Request) -> tuple[Request, Walk]:
         """Return the request for the first page."""
         first = self._way.first(request)
-        return first, Walk(first.url, marks=frozenset({first.url}))
+        return first, Walk(first.url, asked=frozenset({first.mark}))
 
     def follow(self, request: Request, page: Page, walk: Walk) -> tuple[Request, Walk] | None:
         """Return the request for the next page; None when there is none.
@@ -108,18 +97,15 @@ class Pages:
             if more:
                 raise PaginationError("the answer says that a page follows, but not which")
             return None
-        if found.mark in walk.marks:
+        if found.mark in walk.asked:
             raise PaginationError(f"the pages go in a loop after page {walk.pages}")
         if walk.pages >= self._most:
             raise PaginationError(f"the item has more than maxPages ({self._most}) pages")
-        before = walk.marks if self._way.remembers else frozenset()
-        return found.request, replace(walk, marks=before | {found.mark})
+        return found, replace(walk, asked=walk.asked | {found.mark})
 
 
 class _Linked:
     """The answer holds the next page's URL, in a header or in its body."""
-
-    remembers = True
 
     def __init__(self, origins: Origins, rel: str | None, path: Path | None) -> None:
         self._origins = origins
@@ -129,20 +115,17 @@ class _Linked:
     def first(self, request: Request) -> Request:
         return request
 
-    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Next | None:  # noqa: ARG002  the URL says it
+    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Request | None:  # noqa: ARG002  the URL says it
         target = self._path.first(page.document) if self._path else linked(page.links, self._rel)
         if not target:
             return None
         if not isinstance(target, str):
             raise PaginationError(f"the URL of the next page must be text, found {target!r:.80}")
-        following = self._origins.led(replace(request, url=page.url), target, walk.home)
-        return Next(following, following.url)
+        return self._origins.led(replace(request, url=page.url), target, walk.home)
 
 
 class _Cursor:
     """The answer's body holds what the next request says."""
-
-    remembers = True
 
     def __init__(self, settings: pagination.Cursor) -> None:
         self._settings = settings
@@ -151,24 +134,24 @@ class _Cursor:
     def first(self, request: Request) -> Request:
         return request
 
-    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Next | None:  # noqa: ARG002  the cursor says it
+    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Request | None:  # noqa: ARG002  the cursor says it
         cursor = self._path.first(page.document)
         if not cursor:
             return None
         if self._settings.place is Place.QUERY and isinstance(cursor, dict | list):
             raise PaginationError("the cursor must be text or a number to stand in the query")
         try:
-            mark = orjson.dumps(cursor)
+            orjson.dumps(cursor)
         except TypeError as error:
             raise PaginationError(f"the cursor cannot be written as JSON: {error}") from error
-        following = request.saying(self._settings.parameter, self._settings.place, cursor)
-        return Next(following, mark)
+        return request.saying(self._settings.parameter, self._settings.place, cursor)
 
 
 class _Counting:
-    """Requests count the pages, or the records they have."""
+    """Requests count the pages, or the records they have.
 
-    remembers = False
+    An API that does not heed the parameter is stopped by the bounds of pages and of bytes.
+    """
 
     def __init__(self, parameter: str, place: Place, first: int, total: Path | None) -> None:
         self._parameter = parameter
@@ -179,14 +162,11 @@ class _Counting:
     def first(self, request: Request) -> Request:
         return request.saying(self._parameter, self._place, self._first)
 
-    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Next | None:
+    def next(self, request: Request, page: Page, walk: Walk, *, more: bool) -> Request | None:
         read = self._read(walk)
         if not more and (not page.records or self._is_total(page, read)):
             return None
-        number = self._first + read
-        following = request.saying(self._parameter, self._place, number)
-        # An API that does not heed the parameter answers the same again.
-        return Next(following, hash(page.records) if page.records else number)
+        return request.saying(self._parameter, self._place, self._first + read)
 
     def _read(self, walk: Walk) -> int:
         raise NotImplementedError

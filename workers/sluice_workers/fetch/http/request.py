@@ -74,6 +74,14 @@ class Request:
     trusted: bool = True
     """Whether it goes where the job's headers and credentials may go."""
 
+    @property
+    def mark(self) -> int:
+        """A hash of where it goes and what it carries, which tells an item's requests apart.
+
+        Raises ``InvalidItemError``.
+        """
+        return hash((self.method, self.url, self.content.data if self.content else None))
+
     def saying(self, parameter: str, place: Place, value: object) -> Self:
         """Return it with the wanted page."""
         if place is Place.BODY:
@@ -88,15 +96,15 @@ class Requests:
         """Compile the templates. Raises ``ConfigurationError`` for stray braces."""
         self._method = http.method.value
         self._url = TextTemplate.parse(http.url, "source.http.url")
+        whole = not self._url.names or _AUTHORITY_ENDS.match(self._url.literals[0])
+        self.origin = origin_of(self._url.literals[0]) if whole else None
+        """Whom every item asks first; None where that is the item's affair."""
         self._query = _compiled(http.query, "source.http.query")
         self._body = _Content(http.body) if http.body is not None else None
         self.plain = CIMultiDict(
             {"accept": _ACCEPT[http.format], "accept-encoding": ", ".join(CODINGS)}
         )
         """What every request says, wherever it goes."""
-        whole = not self._url.names or _AUTHORITY_ENDS.match(self._url.literals[0])
-        self.origin = origin_of(self._url.literals[0]) if whole else None
-        """Whom every item asks first; None where that is the item's affair."""
         headers = _compiled(http.headers, "source.http.headers")
         self._headers = self.plain.copy()
         self._headers.update({k: t.literals[0] for k, t in headers.items() if not t.names})

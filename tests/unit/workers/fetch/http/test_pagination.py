@@ -114,14 +114,41 @@ def test_more_without_a_cursor_is_an_error() -> None:
         walked(way, {URL: page(document={"more": True})})
 
 
-def test_an_api_that_heeds_no_page_number_is_found_out() -> None:
-    way = pages(pageNumber={})
+def test_an_api_that_heeds_no_page_number_is_stopped_by_the_bound_of_pages() -> None:
+    urls = [f"{URL}&page={number}" for number in range(1, 9)]
+    with pytest.raises(PaginationError, match="more than maxPages"):
+        walked(pages(pageNumber={}, maxPages=5), {url: page("http://api/same") for url in urls})
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=9))
+@pytest.mark.parametrize("counting", ["pageNumber", "offset"])
+def test_pages_that_bring_the_same_records_are_no_loop(counting: str, kinds: list[int]) -> None:
+    """As fields may map them: what was asked for tells pages apart, not what came."""
+    asked, walk = pages(**{counting: {}}).first(request())
+    way, urls = pages(**{counting: {}}), [asked.url]
+    for kind in kinds:
+        found = way.follow(asked, Page({}, (b'{"kind": %d}' % kind,), asked.url), walk)
+        assert found is not None
+        asked, walk = found
+        urls.append(asked.url)
+    assert len(set(urls)) == len(urls)
+    assert way.follow(asked, page(asked.url, records=0), walk) is None
+
+
+def test_an_offset_that_does_not_move_is_a_loop() -> None:
+    way = pages(offset={}, more="$.more")
     asked, walk = way.first(request())
-    same = page("http://api/same")
-    found = way.follow(asked, same, walk)
+    with pytest.raises(PaginationError, match="in a loop after page 1"):
+        way.follow(asked, page(asked.url, {"more": True}, records=0), walk)
+
+
+def test_a_cursor_in_the_body_that_comes_again_is_a_loop() -> None:
+    way = pages(cursor={"path": "$.next", "parameter": "after", "place": "Body"})
+    asked, walk = way.first(Request("POST", URL, CIMultiDict(), Content(document={})))
+    found = way.follow(asked, page(document={"next": 7}), walk)
     assert found is not None
     with pytest.raises(PaginationError, match="in a loop after page 2"):
-        way.follow(found[0], same, found[1])
+        way.follow(found[0], page(document={"next": 7}), found[1])
 
 
 def test_the_cursor_goes_into_the_body_as_it_is() -> None:
