@@ -87,7 +87,8 @@ class _Sending:
     route: Route
     grant: Grant | None = None
     refreshed: bool = False
-    visited: set[str] = field(default_factory=set)
+    visited: set[int] = field(default_factory=set)
+    """The marks of what was redirected: who redirects a POST to its own URL may answer the GET."""
 
 
 class Exchange:
@@ -99,16 +100,16 @@ class Exchange:
         plain_headers: CIMultiDict[str],
         credentials: Credentials | None,
         permission: Permission,
-        addresses: Addresses,
         gate: Gate,
+        addresses: Addresses,
     ) -> None:
         """``plain_headers`` are sent where the job's own may not go."""
         self.origins = Origins(http.allowed_origins)
         self._plain = plain_headers
         self._credentials = credentials
         self._permission = permission
-        self._addresses = addresses
         self._gate = gate
+        self._addresses = addresses
         self._records = Records(http)
         self._responses = Responses(http.responses, authenticated=http.auth is not None)
         self._timeout = http.timeout.seconds
@@ -125,8 +126,8 @@ class Exchange:
         try:
             outcome = await self._ask(sending)
             if isinstance(outcome, Answer):
-                return outcome
                 self._gate.answered(origin_of(sending.request.url))
+                return outcome
             found = outcome
         except TimeoutError:
             found = Failure(FailureReason.TIMEOUT, f"no answer within {self._timeout:g} s")
@@ -195,12 +196,12 @@ class Exchange:
         if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:
             return _answer(request, response, reader, meaning)
         if meaning.action is None and status in REDIRECTS and self._most_redirects:
-            self._redirect(sending, response)
             self._gate.answered(origin_of(request.url))
+            self._redirect(sending, response)
             return None
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
-            return None
             self._gate.answered(origin_of(request.url))
+            return None
         return _refusal(response, meaning, sending.grant, redirects=self._most_redirects)
 
     def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:
@@ -220,7 +221,7 @@ class Exchange:
 
     def _redirect(self, sending: _Sending, response: Response) -> None:
         target = response.headers.get("location", "")
-        sending.visited.add(sending.request.url)
+        sending.visited.add(sending.request.mark)
         told = f"{response.status} from {without_query(sending.request.url)}"
         try:
             sending.request = self.origins.redirected(
@@ -228,7 +229,7 @@ class Exchange:
             )
         except ForeignOriginError as error:
             raise RedirectError(f"the redirect {told} {error}") from error
-        if sending.request.url in sending.visited:
+        if sending.request.mark in sending.visited:
             raise RedirectError(f"the redirect {told} leads into a loop")
         if len(sending.visited) > self._most_redirects:
             raise RedirectError(

@@ -269,6 +269,20 @@ async def test_redirects_are_bounded(api: Asked) -> None:
     assert len(api.requests) == 4
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_redirect_of_a_post_to_its_own_url_is_no_loop(api: Asked, *, ends: bool) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "POST" or not ends:
+            return web.Response(status=303, headers={"Location": "/k-1"})
+        return text({"id": 1})
+
+    api.answers["/k-1"] = answer
+    api.job(maxRedirects=5, method="POST", body={"text": "x"})
+    outcome = await api.ask()
+    assert isinstance(outcome, Fetched) if ends else "leads into a loop" in str(outcome)
+    assert [request.method for request in api.requests] == ["POST", "GET"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_what_is_not_allowed_is_not_connected_to(api: Asked, host: str) -> None:
     """By address, and by a name that resolves to one: the server listens, and hears nothing."""
@@ -395,3 +409,52 @@ async def test_an_invalid_item_is_not_asked_for(api: Asked) -> None:
 def test_an_auth_names_its_secret() -> None:
     auth = Auth.model_validate({"basic": {"secretRef": {"name": "s"}}})
     assert auth.secret == ("s", ("username", "password"))
+
+
+async def test_what_leads_to_an_origin_that_is_down_does_not_ask_it(api: Asked) -> None:
+    other = api.url.replace("127.0.0.1", "localhost")
+    api.addresses = Addresses(("127.0.0.0/8", "::1/128"))
+    api.answers["/k-1"] = web.Response(status=302, headers={"Location": f"{other}/two"})
+    api.job(allowedOrigins=[other], maxRedirects=1)
+    api.breakers.failed(other, 0, "down")
+    api.breakers.failed(api.url, 0, "down")
+    with pytest.raises(OriginPausedError) as error:
+        await api.ask()
+    assert error.value.origin == other
+    assert not api.breakers.is_open(api.url), "it answered"
+    assert len(api.requests) == 1
+
+
+async def test_a_walk_goes_on_with_the_page_at_which_its_origin_was_down(api: Asked) -> None:
+    other = api.url.replace("127.0.0.1", "localhost")
+    api.addresses = Addresses(("127.0.0.0/8", "::1/128"))
+    api.answers["/k-1"] = text({"id": 1}, headers={"Link": f'<{other}/two>; rel="next"'})
+    api.answers["/two"] = text({"id": 2})
+    api.job(pagination={"linkHeader": {}}, allowedOrigins=[other])
+    assert api.origin() == api.url
+    api.breakers.failed(other, 0, "down")
+    with pytest.raises(OriginPausedError):
+        await api.ask()
+    assert api.origin() == other
+    api.breakers.answered(other)
+    assert await api.records() == [{"id": 1}, {"id": 2}]
+    assert [request.path for request in api.requests] == ["/k-1", "/two"]
+
+
+@pytest.mark.parametrize("status", [503, 404])
+async def test_a_failure_is_that_of_the_origin_that_was_asked_last(api: Asked, status: int) -> None:
+    other = api.url.replace("127.0.0.1", "localhost")
+    api.addresses = Addresses(("127.0.0.0/8", "::1/128"))
+    api.answers["/k-1"] = web.Response(status=302, headers={"Location": f"{other}/two"})
+    api.answers["/two"] = web.Response(status=status)
+    api.job(allowedOrigins=[other], maxRedirects=1)
+    assert (await api.failure()).origin == other
+
+
+async def test_where_no_request_can_be_made_no_origin_is_at_fault(api: Asked) -> None:
+    api.job("/{nothing}")
+    assert (await api.failure()).origin is None
+    assert api.origin() == api.url
+    api.url = "http://{nothing}"
+    api.job("/x")
+    assert api.origin() == ""
