@@ -76,7 +76,8 @@ class Retry(Model):
     backoff: Backoff = Backoff()
     """How long an item waits between two attempts."""
     statuses: tuple[int, ...] = Field(default=(408, 425, 429, 500, 502, 503, 504), max_length=64)
-    """HTTP statuses that are tried again; other errors of the client (4xx) are given up at once."""
+    """HTTP statuses that are tried again; other errors of the client (4xx) are given up at once.
+    429 (Too Many Requests) is always tried again, unless a rule of responses says otherwise."""
     deadline: Span = Span("10m")
     """How long an item may take: its attempts and the waits between them. What it waits for the
     rate limit, or because the API is down, does not count."""

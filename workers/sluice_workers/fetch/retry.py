@@ -79,7 +79,7 @@ def heeded(seconds: float) -> float:
 
 def _may_pass(retry: Retry, failure: Failure) -> bool:
     if failure.reason is FailureReason.HTTP_STATUS:
-        return failure.status in retry.statuses
+        return failure.rate_limited or failure.status in retry.statuses
     return failure.reason in PASSING
 
 

@@ -157,3 +157,13 @@ def test_retry_after_never_breaks(value: str) -> None:
 def test_retry_after_as_a_date_is_the_time_until_then(seconds: int) -> None:
     date = (NOW + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     assert parse_retry_after(date, NOW) == seconds
+
+
+def test_429_passes_whatever_the_statuses_but_not_where_a_rule_takes_it_for_a_failure() -> None:
+    retry = Retry(statuses=(503,))
+    asked_too_often = Failure(FailureReason.HTTP_STATUS, "429", 429)
+    assert isinstance(decide(retry, asked_too_often, attempts=0, elapsed=0, chance=0), Again)
+    gone = Failure(FailureReason.HTTP_STATUS, "500", 500)
+    assert isinstance(decide(retry, gone, attempts=1, elapsed=0, chance=0), GivenUp)
+    refused = Failure(FailureReason.REFUSED, "429, by responses[0]", 429)
+    assert isinstance(decide(retry, refused, attempts=1, elapsed=0, chance=0), GivenUp)
