@@ -156,7 +156,7 @@ class Http(Model):
 
     url: Template = Field(min_length=1, max_length=2048)
     """The URL of one item: {key} stands for the item key, other names in braces for attributes of
-    the item; each is percent-encoded."""
+    the item; each is percent-encoded, and so is what else is not ASCII; a host goes by IDNA."""
     method: Method = Method.GET
     """The method of every request."""
     version: Version = Version.HTTP_1_1

@@ -8,7 +8,9 @@ from urllib.parse import quote, unquote_plus, urlencode
 
 import orjson
 from multidict import CIMultiDict
+from yarl import URL
 
+from sluice_api.errors import ConfigurationError
 from sluice_api.http import Body, Format, Http
 from sluice_api.pagination import Place
 from sluice_workers.fetch.breakers import origin_of
@@ -27,7 +29,12 @@ _ACCEPT: Final = {
     Format.NDJSON: "application/x-ndjson, application/json;q=0.9",
 }
 _BREAKS: Final = frozenset("\r\n\0")
+_IN_URLS: Final = ":/?#[]@!$&'()*+,;=%-._~\0"
+"""What stays as it is in a URL's path and query, besides letters and digits (RFC 3986)."""
 _AUTHORITY_ENDS: Final = re.compile(r"[^/]*//[^/?#]*[/?#]")
+_AUTHORITY: Final = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
+_NAME: Final = "\0"
+"""What stands for a name in braces while a URL is looked at as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +100,12 @@ class Requests:
     """Makes an item's first request."""
 
     def __init__(self, http: Http, secret_headers: Mapping[str, str]) -> None:
-        """Compile the templates. Raises ``ConfigurationError`` for stray braces."""
+        """Compile the templates.
+
+        Raises ``ConfigurationError`` for stray braces and for a host that cannot be written.
+        """
         self._method = http.method.value
-        self._url = TextTemplate.parse(http.url, "source.http.url")
+        self._url = _for_the_wire(TextTemplate.parse(http.url, "source.http.url"))
         whole = not self._url.names or _AUTHORITY_ENDS.match(self._url.literals[0])
         self.origin = origin_of(self._url.literals[0]) if whole else None
         """Whom every item asks first; None where that is the item's affair."""
@@ -182,6 +192,35 @@ def _extended(url: str, pairs: list[tuple[str, str]]) -> str:
 
 def _pair(name: str, value: str) -> str:
     return f"{quote(name, safe='')}={quote(value, safe='')}"
+
+
+def _for_the_wire(url: TextTemplate) -> TextTemplate:
+    """Return a URL with its host by IDNA and all else percent-encoded.
+
+    Raises ``ConfigurationError`` for a host that cannot be written so.
+    """
+    text = _NAME.join(each.replace(_NAME, "%00") for each in url.literals)
+    scheme, slashes, after = text.partition("//")
+    authority, rest = _AUTHORITY.match(after).groups()  # type: ignore[union-attr]  it may be empty
+    if not authority.isascii():
+        authority = _by_idna(authority)
+    encoded = f"{scheme}{slashes}{authority}{quote(rest, safe=_IN_URLS)}"
+    return replace(url, literals=tuple(encoded.split(_NAME)))
+
+
+def _by_idna(authority: str) -> str:
+    shown = repr(authority.replace(_NAME, "{…}"))
+    if _NAME in authority:
+        raise ConfigurationError(
+            "source.http.url: a host that holds a name in braces must be ASCII besides, such as"
+            f" xn--bcher-kva.example for bücher.example, found {shown}"
+        )
+    try:
+        return URL(f"http://{authority}").raw_authority
+    except ValueError as error:
+        raise ConfigurationError(
+            f"source.http.url: must hold a host by the rules of IDNA, found {shown}: {error}"
+        ) from error
 
 
 def _encoded(name: str, value: str) -> str:

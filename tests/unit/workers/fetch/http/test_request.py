@@ -200,3 +200,48 @@ def test_stray_braces_are_a_configuration_error(stray: str) -> None:
 def test_a_stray_brace_in_a_body_is_told_with_its_place() -> None:
     with pytest.raises(ConfigurationError, match=r"source\.http\.body\.json\.a\[1\]\.b"):
         first(ITEM, body={"json": {"a": [1, {"b": "query { x }}"}]}})
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("http://api/städte/{key}/größe?q=ü&t=a%20b", "http://api/st%C3%A4dte/4711/gr%C3%B6%C3%9Fe?q=%C3%BC&t=a%20b"),
+        ("https://bücher.example:8443/x/{key}", "https://xn--bcher-kva.example:8443/x/4711"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://{key}.example/ü", "http://4711.example/%C3%BC"),
+        ('http://api/{{a}}|"^/{key}', "http://api/%7Ba%7D%7C%22%5E/4711"),
+        ("http://[::1]:80/{key}", "http://[::1]:80/4711"),
+    ],
+)  # fmt: skip
+def test_a_url_is_ascii_when_it_is_asked_for(template: str, expected: str) -> None:
+    assert url(template) == expected
+
+
+@given(anything, text)
+def test_whatever_stands_in_a_path_comes_back_whole(literal: str, key: str) -> None:
+    """But for what divides a URL, and for what is percent-encoded already."""
+    found = url(f"http://api/{escaped(literal)}/{{key}}", replace(ITEM, key=key.encode()))
+    assert found.isascii()
+    assert " " not in found
+    assert unquote(found) == f"http://api/{unquote(literal)}/{key}"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("http://{key}.bücher.example/", r"must be ASCII besides.*found '{…}.bücher.example'"),
+        (f"http://{'ü' * 80}.example/", r"url: must hold a host by the rules of IDNA, found 'üü"),
+    ],
+)
+def test_a_host_that_cannot_be_written_is_refused(template: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        url(template)
+
+
+def test_the_origin_is_known_where_no_item_has_a_say_in_it() -> None:
+    def origin(template: str) -> str | None:
+        return Requests(Http(url=template), {}).origin
+
+    assert origin("http://API:80/{key}") == origin("http://api?{key}") == origin("http://api")
+    assert origin("http://bücher.example/{key}") == "http://xn--bcher-kva.example"
+    assert origin("http://{key}/x") is origin("http://api:{key}/x") is None
