@@ -2,7 +2,8 @@
 
 SluiceError
 ├── ConfigurationError   a file, Secret or setting is wrong: a person must change it
-└── DependencyError      something outside does not answer: it is tried again
+├── DependencyError      something outside does not answer: it is tried again
+└── RecordTooLargeError  the broker takes no message of that size: to try again does not help
 """
 
 
@@ -12,6 +13,10 @@ class SluiceError(Exception):
 
 class ConfigurationError(SluiceError):
     """Something given by a person is wrong; the message says where and what fits."""
+
+
+class RecordTooLargeError(SluiceError):
+    """A topic takes no message of that size, alone as it is; the message says of which."""
 
 
 class DependencyError(SluiceError):

@@ -11,6 +11,8 @@ class FailureReason(StrEnum):
     CONNECTION = "ConnectionFailed"
     MALFORMED = "MalformedAnswer"
     TOO_LARGE = "AnswerTooLarge"
+    RECORD_TOO_LARGE = "RecordTooLarge"
+    """The records topic takes no message of that size (max.message.bytes)."""
     INVALID_ITEM = "InvalidItem"
     INVALID_RECORD = "InvalidRecord"
     PROXY = "ProxyFailed"

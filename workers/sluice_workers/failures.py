@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ReadOnlyError
 
-from sluice_api.errors import DependencyError
+from sluice_api.errors import DependencyError, RecordTooLargeError
 from sluice_api.names import JobName
 from sluice_workers import dead_topic, kafka, wire
 from sluice_workers.failed_set import FailedSet
@@ -17,6 +17,8 @@ from sluice_workers.settings import KafkaConnection, Topic
 
 MAX_HEADER_BYTES: Final = 8 << 10
 """What a message's own headers may come to, to be kept: brokers bound the message as a whole."""
+MIN_MESSAGE: Final = 256
+"""Characters of a message that are kept of it, where the dead topic takes little."""
 CONNECTIONS: Final = 32
 """Connections to Redis that a process opens at the most."""
 _LOG: Final = logging.getLogger(__name__)
@@ -36,8 +38,7 @@ class Failures:
         ``headers`` are those that the items came with.
         """
         if dead:
-            messages = [self._message(each, headers) for each in dead]
-            await self._producer.send(self._topic.name, messages)
+            await self._keep(dead, headers)
             await self._set.add(_ranks(dead))
         for each in dead:
             # What went wrong may quote the item: that is for the dead topic, not for logs.
@@ -84,6 +85,28 @@ class Failures:
         ranks = standing.ranks()
         await self._set.rebuild(ranks)
         _LOG.info("the failed set was built from the dead topic: %d keys", len(ranks))
+
+    async def _keep(self, dead: Sequence[wire.DeadItem], headers: wire.Headers) -> None:
+        """Send what is kept of them; of what the topic does not take whole, what it takes."""
+        try:
+            messages = [self._message(each, headers) for each in dead]
+            await self._producer.send(self._topic.name, messages)
+        except RecordTooLargeError:
+            for each in dead:
+                await self._keep_some(each, headers)
+
+    async def _keep_some(self, dead: wire.DeadItem, headers: wire.Headers) -> None:
+        without = dead.model_copy(update={"value": None, "whole": dead.value is None})
+        least = {"message": dead.message[:MIN_MESSAGE], "headers": {}, "whole": False}
+        kept = [(dead, headers), (without, headers), (without.model_copy(update=least), ())]
+        for shorter, own in kept:
+            try:
+                await self._producer.send(self._topic.name, [self._message(shorter, own)])
+            except RecordTooLargeError as error:
+                refused = error
+            else:
+                return
+        raise DependencyError("DeadTopicRefuses", str(refused))
 
     def _message(self, dead: wire.DeadItem, own: wire.Headers) -> Message:
         value = _encoded(dead)

@@ -39,16 +39,19 @@ def client_options(connection: KafkaConnection) -> dict[str, Any]:
     return options
 
 
-def producer(connection: KafkaConnection, compression: Compression) -> AIOKafkaProducer:
+def producer(
+    connection: KafkaConnection, compression: Compression, batch_bytes: int = BATCH_BYTES
+) -> AIOKafkaProducer:
     """An idempotent producer, not yet started; keys go where the Java client sends them.
 
-    To be called inside the event loop that uses it.
+    A message that is longer than ``batch_bytes`` is a batch of its own. To be called inside the
+    event loop that uses it.
     """
     return AIOKafkaProducer(
         **client_options(connection),
         enable_idempotence=True,
         compression_type=None if compression is Compression.NONE else compression.value,
-        max_batch_size=BATCH_BYTES,
+        max_batch_size=batch_bytes,
         max_request_size=MAX_MESSAGE_BYTES,
         linger_ms=LINGER_MS,
     )

@@ -54,12 +54,12 @@ async def make_world(
             "allowed_addresses": ("127.0.0.0/8",),
             "processes": 2,
             "concurrency": 50,
+            "compression": Compression.ZSTD,
         }
         settings = FetcherSettings(
             namespace=job.namespace,
             name=job.name,
             uid="u",
-            compression=Compression.ZSTD,
             **topics,
             **(content | changes),
         )

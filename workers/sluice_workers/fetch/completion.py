@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from sluice_api.errors import DependencyError
+from sluice_api.errors import DependencyError, RecordTooLargeError
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics
-from sluice_workers.fetch.outcome import Fetched, GivenUp, size_of
+from sluice_workers.fetch.outcome import Failure, Fetched, GivenUp, size_of
 from sluice_workers.fetch.output import dead_item, record_messages
 from sluice_workers.fetch.partition import Work
 from sluice_workers.fetch.recoveries import Recoveries
@@ -17,6 +17,7 @@ from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.settings import Topic
 from sluice_workers.trouble import PAUSE, Troubles
+from sluice_workers.wire import FailureReason
 
 
 class Completions:
@@ -46,11 +47,16 @@ class Completions:
         self._is_done = done
 
     async def succeed(self, work: Work, fetched: Fetched) -> None:
-        """Produce the records, until the broker has them."""
+        """Produce the records, until the broker has them; give up what it does not take."""
         topic = self._records.name
         messages = record_messages(work.item, fetched, self._records)
         with self.unsent.holding(size_of(fetched.records)):
-            await self._until_done(lambda: self._producer.send(topic, messages))
+            try:
+                await self._until_done(lambda: self._producer.send(topic, messages))
+            except RecordTooLargeError as error:
+                failure = Failure(FailureReason.RECORD_TOO_LARGE, str(error))
+                await self.give_up(work, GivenUp(failure, work.attempts + 1))
+                return
         count = len(fetched.records)
         metrics.RECORDS.inc(count)
         self.bytes.add(time.monotonic(), count, sum(map(len, fetched.records)))
