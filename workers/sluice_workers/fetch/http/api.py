@@ -10,7 +10,7 @@ from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, Origin, OriginPausedError, origin_of
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
-from sluice_workers.fetch.http.credentials import Credentials
+from sluice_workers.fetch.http.credentials import Credentials, hidden, secrets_of
 from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
 from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError
 from sluice_workers.fetch.http.progress import Parked, Progress
@@ -43,8 +43,16 @@ class Api:
     ) -> None:
         """Raise ``ConfigurationError`` for a template or a path that cannot be used."""
         self._requests = Requests(http, secret_headers)
-        plain = self._requests.plain
-        self._exchange = Exchange(http, plain, credentials, permission, gate, addresses)
+        self._secrets = secrets_of(secret_headers)
+        self._exchange = Exchange(
+            http,
+            self._requests.plain,
+            self._secrets,
+            credentials,
+            permission,
+            gate,
+            addresses,
+        )
         origins = self._exchange.origins
         self._pages = Pages(http.pagination, origins) if http.pagination else None
         self._most_bytes = http.max_item_bytes
@@ -99,7 +107,8 @@ class Api:
                 if not self._follow(progress, outcome, pages):
                     return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
             except (TooLargeError, PaginationError, MalformedAnswerError) as error:
-                return failure(error)
+                found = failure(error)
+                return replace(found, message=hidden(found.message, self._secrets))
             metrics.PAGES.inc()
             await self._exchange.permitted(progress.request.url)
 

@@ -1,10 +1,10 @@
 """What proves who sends the requests; no text that is made of it shows it."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from sluice_api.auth import Auth
@@ -12,6 +12,9 @@ from sluice_api.errors import ConfigurationError
 from sluice_workers.fetch.http.request import with_parameter
 from sluice_workers.fetch.routes import Route
 from sluice_workers.settings import read_secret
+
+LEAST_SECRET: Final = 4
+"""Characters of a header's value that are worth hiding."""
 
 
 class AuthenticationError(Exception):
@@ -32,12 +35,22 @@ class Grant:
         """Return the URL with the parameter, if there is one."""
         return with_parameter(url, *self.query) if self.query else url
 
-    def hidden(self, text: str) -> str:
-        """Return text without what must not be told."""
-        for secret in self.secrets:
-            for form in {secret, quote(secret, safe="")}:
-                text = text.replace(form, "***") if form else text
-        return text
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return text without secrets, percent-encoded ones included."""
+    for secret in secrets:
+        for form in {secret, quote(secret, safe="")}:
+            text = text.replace(form, "***") if form else text
+    return text
+
+
+def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what of secret headers must not be told: values, and what follows a scheme in them.
+
+    What is too short to be a secret is none: else messages could not be read.
+    """
+    found = {part for value in headers.values() for part in (value, value.partition(" ")[2])}
+    return tuple(sorted((each for each in found if len(each) >= LEAST_SECRET), key=len)[::-1])
 
 
 class Credentials(Protocol):

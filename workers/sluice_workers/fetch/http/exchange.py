@@ -18,7 +18,12 @@ from sluice_workers.fetch.breakers import Gate, OriginPausedError, origin_of
 from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.http.answer import Reader, Records, Whole
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
-from sluice_workers.fetch.http.credentials import AuthenticationError, Credentials, Grant
+from sluice_workers.fetch.http.credentials import (
+    AuthenticationError,
+    Credentials,
+    Grant,
+    hidden,
+)
 from sluice_workers.fetch.http.origins import (
     REDIRECTS,
     ForeignOriginError,
@@ -98,14 +103,16 @@ class Exchange:
         self,
         http: Http,
         plain_headers: CIMultiDict[str],
+        secrets: tuple[str, ...],
         credentials: Credentials | None,
         permission: Permission,
         gate: Gate,
         addresses: Addresses,
     ) -> None:
-        """``plain_headers`` are sent where the job's own may not go."""
+        """``plain_headers`` are sent where the job's own may not go, ``secrets`` told nobody."""
         self.origins = Origins(http.allowed_origins)
         self._plain = plain_headers
+        self._secrets = secrets
         self._credentials = credentials
         self._permission = permission
         self._gate = gate
@@ -139,7 +146,11 @@ class Exchange:
             found = failure(error)
         asked = found.reason is not FailureReason.INVALID_ITEM
         origin = origin_of(sending.request.url) if asked else None
-        return replace(_discreet(found, sending.grant), origin=origin)
+        message = hidden(found.message, self._untold(sending.grant))
+        return replace(found, message=message, origin=origin)
+
+    def _untold(self, grant: Grant | None) -> tuple[str, ...]:
+        return (*grant.secrets, *self._secrets) if grant is not None else self._secrets
 
     async def permitted(self, url: str) -> None:
         """Wait until another request may start. Raises ``OriginPausedError``."""
@@ -202,7 +213,8 @@ class Exchange:
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
             self._gate.answered(origin_of(request.url))
             return None
-        return _refusal(response, meaning, sending.grant, redirects=self._most_redirects)
+        untold = self._untold(sending.grant)
+        return _refusal(response, meaning, untold, redirects=self._most_redirects)
 
     def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:
         """Return the URL and the headers that are sent."""
@@ -276,7 +288,7 @@ def _answer(
 
 
 def _refusal(
-    response: Response, meaning: Meaning, grant: Grant | None, *, redirects: int
+    response: Response, meaning: Meaning, untold: tuple[str, ...], *, redirects: int
 ) -> Failure:
     now = datetime.now(UTC)
     message = f"the API answered {response.status} {response.reason or ''}".strip()
@@ -286,8 +298,7 @@ def _refusal(
         message += ": it refuses the credentials"
     by_status = FailureReason.HTTP_STATUS
     reason = _MEANT.get(meaning.action, by_status) if meaning.action else by_status
-    hidden = grant.hidden if grant is not None else str
-    headers = {name: hidden(value) for name, value in response.headers.items()}
+    headers = {name: hidden(value, untold) for name, value in response.headers.items()}
     return Failure(
         reason,
         f"{message}, {meaning.why}" if meaning.why else message,
@@ -296,7 +307,3 @@ def _refusal(
         exhausted_for(response.headers, now.timestamp()),
         kept_headers(headers),
     )
-
-
-def _discreet(found: Failure, grant: Grant | None) -> Failure:
-    return replace(found, message=grant.hidden(found.message)) if grant is not None else found

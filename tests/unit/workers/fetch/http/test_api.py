@@ -40,6 +40,7 @@ class Asked:
         self.bodies: list[bytes] = []
         self.permissions = 0
         self.addresses = LOCAL
+        self.secret_headers: dict[str, str] = {}
         self.folder = tmp_path
         self._api: Api | None = None
 
@@ -59,7 +60,8 @@ class Asked:
         settings = Http.model_validate({"url": self.url + path, **http})
         credentials = self.credentials(settings)
         self.breakers = Breakers(CircuitBreaker(failures=1))
-        self._api = Api(settings, {}, credentials, self.permission, self.breakers, self.addresses)
+        secrets, gate = self.secret_headers, self.breakers
+        self._api = Api(settings, secrets, credentials, self.permission, gate, self.addresses)
 
     def credentials(self, http: Http) -> Credentials | None:
         return Static(http.auth, self.folder) if http.auth else None
@@ -346,6 +348,29 @@ async def test_a_key_in_the_query_is_told_nobody(api: Asked) -> None:
     failure = await api.failure()
     assert api.requests[0].query["key"] == "k&1"
     assert failure.message.endswith("by responses[0]: *** is no key: ?key=***")
+
+
+@pytest.mark.parametrize("auth", [None, {"bearer": {"secretRef": {"name": "s"}}}])
+async def test_secret_headers_that_an_answer_repeats_are_told_nobody(
+    api: Asked, auth: dict[str, Any] | None
+) -> None:
+    (api.folder / "token").write_text("t-1")
+    api.secret_headers = {"x-key": "k&12", "x-auth": "Bearer abc-9", "x-version": "2"}
+    echo = "key k&12, also k%2612; Bearer abc-9, also abc-9; version 2"
+    api.answers["/k-1"] = text({"error": echo}, headers={"X-Asked-By": "k&12 abc-9"})
+    rule = {"path": "$.error", "action": "Failure"}
+    api.job(responses=[rule], auth=auth)
+    failure = await api.failure()
+    assert failure.message.endswith("key ***, also ***; ***, also ***; version 2")
+    assert dict(failure.headers)["x-asked-by"] == "*** ***"
+    assert api.requests[0].headers["x-key"] == "k&12"
+
+
+async def test_nor_where_the_next_page_repeats_them(api: Asked) -> None:
+    api.secret_headers = {"x-key": "k-12"}
+    api.answers["/k-1"] = text({"next": {"key": "k-12"}})
+    api.job(pagination={"nextUrl": {"path": "$.next"}})
+    assert (await api.failure()).message.endswith("must be text, found {'key': '***'}")
 
 
 async def test_a_key_that_the_answer_repeats_in_its_headers_is_told_nobody(api: Asked) -> None:
