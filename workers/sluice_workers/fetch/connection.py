@@ -237,14 +237,14 @@ def _socket(address: Any) -> socket.socket:
 
 def lacks_permit(error: BaseException) -> bool:
     """Whether a request failed because no connection might be opened."""
-    return any(isinstance(cause, NoPermitError) for cause in _causes(error))
+    return any(isinstance(cause, NoPermitError) for cause in causes(error))
 
 
 def connection_failure(error: BaseException) -> Failure:
     """Tell what a failed connection means for the item, for its proxy and for the API."""
     if lacks_permit(error):
         return Failure(FailureReason.NO_PERMIT, "no connection might be opened")
-    for cause in _causes(error):
+    for cause in causes(error):
         match cause:
             case aiohttp.ClientHttpProxyError():
                 # Its own text shows the proxy's URL.
@@ -259,7 +259,8 @@ def connection_failure(error: BaseException) -> Failure:
     return Failure(FailureReason.CONNECTION, str(error) or type(error).__name__)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and what it came of."""
     found: BaseException | None = error
     while found is not None:
         yield found

@@ -24,7 +24,7 @@ from sluice_handler import Item as HandedItem
 from sluice_workers import kafka, wire
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, Origin
-from sluice_workers.fetch.connection import ERRORS, Tally, connection_failure
+from sluice_workers.fetch.connection import ERRORS, Tally, causes, connection_failure
 from sluice_workers.fetch.http.body import TooLargeError
 from sluice_workers.fetch.http.template import InvalidItemError, attributes
 from sluice_workers.fetch.item import Item
@@ -235,10 +235,20 @@ def failure(error: BaseException, now: datetime) -> Failure:
         case json.JSONDecodeError() | httpx.DecodingError():
             return Failure(FailureReason.MALFORMED, f"the answer cannot be read: {error}")
         case httpx.TransportError():
-            return connection_failure(error)
+            return _broken(error)
     if isinstance(error, ERRORS):
         return connection_failure(error)
     return Failure(FailureReason.HANDLER_ERROR, _told(error))
+
+
+def _broken(error: httpx.TransportError) -> Failure:
+    found = connection_failure(error)
+    # The transport calls every broken connection a ConnectTimeout: its cause tells.
+    timed_out = any(isinstance(cause, TimeoutError) for cause in causes(error))
+    if found.reason is not FailureReason.CONNECTION or not timed_out:
+        return found
+    message = f"no answer within the client's time-out ({type(error).__name__})"
+    return replace(found, reason=FailureReason.TIMEOUT, message=message)
 
 
 def _refused(response: httpx.Response, now: datetime) -> Failure:

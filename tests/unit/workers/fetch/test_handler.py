@@ -59,6 +59,11 @@ async def slow(_: Item, context: Context) -> list[dict[str, Any]]:
     return []
 
 
+async def impatient(_: Item, context: Context) -> list[dict[str, Any]]:
+    await context.client.get(f"{context.parameters['url']}/slow", timeout=0.2)
+    return []
+
+
 async def faulty(item: Item, _: Context) -> list[dict[str, Any]]:
     return [{"name": item.attributes["name"]}]
 
@@ -182,10 +187,17 @@ async def test_a_refusal_keeps_its_status_and_the_wait_that_was_asked_for(asked:
     assert (found.status, found.retry_after, found.rate_limited) == (429, 7.0, True)
 
 
+async def test_a_time_out_of_the_client_is_one_of_the_item(asked: Asked) -> None:
+    found = await asked("impatient")
+    assert isinstance(found, Failure)
+    assert found.reason is FailureReason.TIMEOUT
+    assert found.message.startswith("no answer within the client's time-out (")
+
+
 async def test_what_takes_too_long_is_cut_off(asked: Asked) -> None:
     found = await asked("slow", timeout="300ms")
     assert isinstance(found, Failure)
-    assert found.reason in {FailureReason.TIMEOUT, FailureReason.CONNECTION}
+    assert found.reason is FailureReason.TIMEOUT
 
 
 async def test_a_fault_is_told_with_its_line(asked: Asked) -> None:
