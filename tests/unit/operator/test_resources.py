@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from operator_examples import archived, job, ready_status, replay
+from sluice_api.http import Http
 from sluice_api.sink import Buffer
 from sluice_api.spec import Batch, Fetcher, Window, Writer
 from sluice_operator import plan, resources, sizing, worker_settings
@@ -23,6 +24,8 @@ from sluice_operator.observed import (
 )
 from sluice_operator.references import missing, references
 from sluice_operator.run import begin
+from sluice_workers.fetch import unsent
+from sluice_workers.fetch.http import arriving
 from sluice_workers.settings import (
     ArchiverSettings,
     FetcherSettings,
@@ -197,6 +200,10 @@ def test_more_work_in_hand_asks_for_more_memory() -> None:
     assert memory(Fetcher(concurrency=5000)) > memory(Fetcher(concurrency=10))
     wide = Fetcher(window=Window(max_bytes=1 << 30))
     assert memory(wide) >= memory(Fetcher()) + wide.processes * Decimal((1 << 30) - (32 << 20))
+    long = Http(url="http://api/{key}", max_response_bytes=8 << 20)
+    asked = sizing.fetcher(Fetcher(processes=1), long).requests["memory"].number
+    assert asked >= memory(Fetcher(processes=1)) + arriving.MOST + (8 << 20)
+    assert memory(Fetcher(processes=1)) > unsent.MOST + sizing.PROCESS
     usual, few = Batch(), 12
     needed = writer_memory(usual, few)
     assert writer_memory(Batch(max_bytes=256 << 20), few) >= needed + 4 * (240 << 20)

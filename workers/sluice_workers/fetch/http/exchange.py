@@ -17,6 +17,7 @@ from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, OriginPausedError, origin_of
 from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.http.answer import Reader, Records, Whole
+from sluice_workers.fetch.http.arriving import Arriving, Share
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.credentials import (
     AuthenticationError,
@@ -121,6 +122,7 @@ class Exchange:
         self._responses = Responses(http.responses, authenticated=http.auth is not None)
         self._timeout = http.timeout.seconds
         self._bounds = Bounds(http.max_response_bytes, http.min_bytes_per_second)
+        self._arriving = Arriving()
         self._most_redirects = http.max_redirects
 
     async def ask(self, request: Request, home: str, route: Route) -> Answer | Failure:
@@ -180,10 +182,14 @@ class Exchange:
 
     async def _send(self, sending: _Sending) -> Answer | Failure | None:
         """Send once; None when what ``sending`` has become must be sent too."""
+        with self._arriving.share() as share:
+            return await self._exchanged(sending, share)
+
+    async def _exchanged(self, sending: _Sending, share: Share) -> Answer | Failure | None:
         request = sending.request
         url, headers = self._dressed(sending)
         async with (
-            asyncio.timeout(self._timeout),
+            asyncio.timeout(self._timeout) as limit,
             sending.route.session.request(
                 request.method,
                 url,
@@ -201,7 +207,7 @@ class Exchange:
             if meaning is None or meaning.action is Action.SUCCESS:
                 success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
                 reader = self._records.reader() if success else Whole(self._records)
-                await self._bounds.read(response, reader)
+                await self._bounds.read(response, reader, share, limit)
         if meaning is None:
             meaning = self._responses.meaning(status, reader.document if reader else None)
         if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:

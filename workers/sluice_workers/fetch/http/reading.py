@@ -1,15 +1,19 @@
 """An answer's bytes, read from the wire into a reader, within bounds of size and pace."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final
 
 from sluice_workers.fetch.http.answer import Reader
+from sluice_workers.fetch.http.arriving import FREE, Share
 from sluice_workers.fetch.http.body import TooLargeError, decoder
 from sluice_workers.fetch.http2.session import Response
 
 GRACE: Final = 5.0
 """Seconds that an answer may begin slowly."""
+LONGEST_NUMBER: Final = 20
+"""Digits of a content-length that are read."""
 
 
 class TooSlowError(ValueError):
@@ -25,13 +29,17 @@ class Bounds:
     least_rate: int
     """Bytes a second, encoded."""
 
-    async def read(self, response: Response, reader: Reader) -> None:
-        """Read to the end.
+    async def read(
+        self, response: Response, reader: Reader, share: Share, limit: asyncio.Timeout
+    ) -> None:
+        """Read to the end; what a large answer waits for others counts for no bound of time.
 
         Raises ``TooLargeError``, ``TooSlowError``, ``MalformedAnswerError`` and what the reader and
         the connection raise.
         """
         decode = decoder(response.headers.get("content-encoding"))
+        length = response.headers.get("content-length", "") if decode is None else ""
+        expected = self._expected(length)
         content = response.content
         begin, arrived, size = time.monotonic(), 0, 0
         while not content.at_eof() and (chunk := await content.readany()):
@@ -41,10 +49,18 @@ class Bounds:
                 size += len(piece)
                 if size > self.most_bytes:
                     raise self._too_large()
+                if size > FREE:
+                    begin += await share.cover(expected, limit)
                 reader.feed(piece)
+        share.keep(size)
         if decode is not None:
             decode.end()
         reader.end()
+
+    def _expected(self, length: str) -> int:
+        """Return how long an answer may become."""
+        known = length.isascii() and length.isdigit() and len(length) < LONGEST_NUMBER
+        return min(int(length), self.most_bytes) if known else self.most_bytes
 
     def _check(self, arrived: int, begin: float) -> None:
         if arrived > self.most_bytes:

@@ -29,8 +29,8 @@ MOST_STREAMS: Final = 100
 """Requests in flight on one connection, however many the server allows."""
 STREAM_WINDOW: Final = 128 << 10
 """Bytes of one answer that may be on their way or wait to be read."""
-WINDOW: Final = 2 << 20
-"""Likewise of all answers of a connection."""
+WINDOW: Final = MOST_STREAMS * STREAM_WINDOW
+"""Likewise of all answers of a connection: those that wait to be read hold up no other."""
 DEFAULT_WINDOW: Final = 65_535
 _SETTINGS: Final = {
     SettingCodes.ENABLE_PUSH: 0,

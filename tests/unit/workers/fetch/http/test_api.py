@@ -19,6 +19,7 @@ from sluice_api.source import CircuitBreaker
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Breakers, OriginPausedError
 from sluice_workers.fetch.http.api import Api
+from sluice_workers.fetch.http.arriving import Arriving
 from sluice_workers.fetch.http.credentials import Credentials, Static
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
@@ -483,3 +484,25 @@ async def test_where_no_request_can_be_made_no_origin_is_at_fault(api: Asked) ->
     api.url = "http://{nothing}"
     api.job("/x")
     assert api.origin() == ""
+
+
+async def test_large_answers_are_not_in_memory_all_at_once(
+    api: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve of a megabyte, with room for two: all arrive, and never more than two are held."""
+    held: list[int] = []
+
+    class Watched(Arriving):
+        def _serve(self) -> None:
+            super()._serve()
+            held.append((2 << 20) - self.left)
+
+    monkeypatch.setattr("sluice_workers.fetch.http.exchange.Arriving", lambda: Watched(2 << 20))
+    large = orjson.dumps({"text": "x" * 1_000_000}).decode()
+    api.answers = {f"/k-{number}": web.Response(text=large) for number in range(12)}
+    api.job()
+    items = [replace(ITEM, key=f"k-{number}".encode()) for number in range(12)]
+    found = await asyncio.gather(*(api.ask(item) for item in items))
+    assert all(isinstance(each, Fetched) for each in found), found
+    assert 1 << 20 < max(held) <= 2 << 20
+    assert held[-1] == 0
