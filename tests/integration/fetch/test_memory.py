@@ -13,7 +13,7 @@ from sluice_api.http import Http
 from sluice_api.spec import Fetcher
 from sluice_operator import sizing
 
-LARGE = 3 << 20
+LARGE = 3_900_000
 AT_ONCE = 100
 
 

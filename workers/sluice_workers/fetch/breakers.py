@@ -102,9 +102,13 @@ class Breakers:
 
 def origin_of(url: str) -> Origin:
     """Return the origin of an absolute URL, the same however the URL spells it."""
-    scheme, _, rest = url.partition("://")
-    end = min((at for mark in "/?#" if (at := rest.find(mark)) >= 0), default=len(rest))
-    return _normal(f"{scheme}://{rest[:end]}")
+    return _normal(base_of(url))
+
+
+def base_of(url: str) -> str:
+    """Return a URL up to its path, as it is."""
+    begin = url.find("//") + 2
+    return url[: min((at for mark in "/?#" if (at := url.find(mark, begin)) >= 0), default=None)]
 
 
 @lru_cache(maxsize=MOST)

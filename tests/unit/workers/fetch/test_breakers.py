@@ -81,7 +81,7 @@ def test_the_message_says_which_origin_is_down() -> None:
         ("http://[::1]:80/a", "http://[::1]"),
         ("http://user:secret@host/", "http://host"),
         ("http://host:99999999/", "http://host:99999999"),
-        ("nonsense", "nonsense://"),
+        ("nonsense", "nonsense"),
     ],
 )
 def test_an_origin_is_the_same_however_it_is_spelt(url: str, origin: str) -> None:

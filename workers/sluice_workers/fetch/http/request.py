@@ -13,7 +13,7 @@ from yarl import URL
 from sluice_api.errors import ConfigurationError
 from sluice_api.http import Body, Format, Http
 from sluice_api.pagination import Place
-from sluice_workers.fetch.breakers import origin_of
+from sluice_workers.fetch.breakers import base_of, origin_of
 from sluice_workers.fetch.http.body import CODINGS
 from sluice_workers.fetch.http.template import (
     InvalidItemError,
@@ -32,7 +32,6 @@ _BREAKS: Final = frozenset("\r\n\0")
 _IN_URLS: Final = ":/?#[]@!$&'()*+,;=%-._~\0"
 """What stays as it is in a URL's path and query, besides letters and digits (RFC 3986)."""
 _AUTHORITY_ENDS: Final = re.compile(r"[^/]*//[^/?#]*[/?#]")
-_AUTHORITY: Final = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = "\0"
 """What stands for a name in braces while a URL is looked at as a whole."""
 
@@ -200,15 +199,14 @@ def _for_the_wire(url: TextTemplate) -> TextTemplate:
     Raises ``ConfigurationError`` for a host that cannot be written so.
     """
     text = _NAME.join(each.replace(_NAME, "%00") for each in url.literals)
-    scheme, slashes, after = text.partition("//")
-    authority, rest = _AUTHORITY.match(after).groups()  # type: ignore[union-attr]  it may be empty
-    if not authority.isascii():
-        authority = _by_idna(authority)
-    encoded = f"{scheme}{slashes}{authority}{quote(rest, safe=_IN_URLS)}"
+    base = base_of(text)
+    rest = quote(text[len(base) :], safe=_IN_URLS)
+    encoded = (base if base.isascii() else _by_idna(base)) + rest
     return replace(url, literals=tuple(encoded.split(_NAME)))
 
 
-def _by_idna(authority: str) -> str:
+def _by_idna(base: str) -> str:
+    scheme, slashes, authority = base.partition("//")
     shown = repr(authority.replace(_NAME, "{…}"))
     if _NAME in authority:
         raise ConfigurationError(
@@ -216,7 +214,7 @@ def _by_idna(authority: str) -> str:
             f" xn--bcher-kva.example for bücher.example, found {shown}"
         )
     try:
-        return URL(f"http://{authority}").raw_authority
+        return scheme + slashes + URL(f"http://{authority}").raw_authority
     except ValueError as error:
         raise ConfigurationError(
             f"source.http.url: must hold a host by the rules of IDNA, found {shown}: {error}"
