@@ -242,17 +242,16 @@ class Exchange:
         sending.visited.add(sending.request.mark)
         told = f"{response.status} from {without_query(sending.request.url)}"
         try:
-            sending.request = self.origins.redirected(
-                sending.request, response.status, target, sending.home
-            )
+            found = self.origins.redirected(sending.request, response.status, target, sending.home)
         except ForeignOriginError as error:
             raise RedirectError(f"the redirect {told} {error}") from error
-        if sending.request.mark in sending.visited:
+        if found.mark in sending.visited:
             raise RedirectError(f"the redirect {told} leads into a loop")
         if len(sending.visited) > self._most_redirects:
             raise RedirectError(
                 f"the redirect {told} is one too many: maxRedirects is {self._most_redirects}"
             )
+        sending.request = found
 
     async def _refresh(self, sending: _Sending) -> bool:
         """Get other credentials, once."""

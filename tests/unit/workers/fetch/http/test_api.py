@@ -477,6 +477,16 @@ async def test_a_failure_is_that_of_the_origin_that_was_asked_last(api: Asked, s
     assert (await api.failure()).origin == other
 
 
+async def test_whom_no_request_reached_did_not_answer(api: Asked) -> None:
+    other = api.url.replace("127.0.0.1", "localhost")
+    target = {"Location": f"{other}/two"}
+    api.answers["/k-1"] = web.Response(status=302, headers={"Location": "/again"})
+    api.answers["/again"] = web.Response(status=302, headers=target)
+    api.job(allowedOrigins=[other], maxRedirects=1)
+    failure = await api.failure()
+    assert (failure.reason, failure.origin) == (FailureReason.REDIRECT, api.url)
+
+
 async def test_where_no_request_can_be_made_no_origin_is_at_fault(api: Asked) -> None:
     api.job("/{nothing}")
     assert (await api.failure()).origin is None
