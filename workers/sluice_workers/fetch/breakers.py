@@ -3,6 +3,7 @@
 An origin is kept only from its first failure to its next answer, so few are known at any time.
 """
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,6 +20,8 @@ Origin: TypeAlias = str
 MOST: Final = 1024
 """Origins whose failures are counted at once; beyond, the one that failed longest ago is forgotten:
 its items are tried, and it counts anew."""
+
+_BASE: Final = re.compile(r"[^/?#]*//[^/?#]*")
 
 
 class OriginPausedError(Exception):
@@ -106,9 +109,9 @@ def origin_of(url: str) -> Origin:
 
 
 def base_of(url: str) -> str:
-    """Return a URL up to its path, as it is."""
-    begin = url.find("//") + 2
-    return url[: min((at for mark in "/?#" if (at := url.find(mark, begin)) >= 0), default=None)]
+    """Return a URL up to its path, as it is; all of what is no absolute URL."""
+    found = _BASE.match(url)
+    return found[0] if found else url
 
 
 @lru_cache(maxsize=MOST)
