@@ -28,6 +28,7 @@ from sluice_api.source import CircuitBreaker, Proxies, Retry
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Breakers
 from sluice_workers.fetch.http.api import Api
+from sluice_workers.fetch.http.arriving import Arriving
 from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched
 from sluice_workers.fetch.routes import Direct
@@ -55,6 +56,8 @@ class Backend:
             return web.Response(status=302, headers={"Location": "/home"})
         if key == "long":
             return web.json_response({"id": "x" * (3 << 20)})
+        if key.startswith("filled"):
+            return web.json_response({"filler": "x" * 900_000, "data": [{"id": key}]})
         if key == "slow":
             return await self._drip(request)
         self.under_way += 1
@@ -153,6 +156,18 @@ async def test_more_connections_where_the_server_allows_few_streams(
             backend.delay = 0.3
             assert fetched(await client.ask_all(40)) == 40
     assert watch.most[server.port] == 10
+
+
+async def test_large_answers_that_wait_to_be_read_hold_up_no_other(
+    tmp_path: Path, backend: Backend, clients: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one may be read at once, while all others of the connection have begun."""
+    path = "sluice_workers.fetch.http.exchange.Arriving"
+    monkeypatch.setattr(path, lambda: Arriving(1 << 20))
+    with nginx(tmp_path, backend) as server:
+        clients.append(client := Client(server.port, records="$.data[*]"))
+        asking = (client.ask(f"filled-{number}") for number in range(40))
+        assert fetched(await asyncio.gather(*asking)) == 40
 
 
 async def test_goaway_loses_no_answer(
