@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from integration.fetch.world import (
     GENERATION,
@@ -361,20 +360,12 @@ async def test_what_the_broker_does_not_take_is_bounded_and_not_lost(
     async def answer(key: str, _attempt: int) -> web.StreamResponse:
         return web.json_response({"id": key, "text": text})
 
-    async def allow(size: int) -> None:
-        topic = ConfigResource(
-            ConfigResourceType.TOPIC, world.settings.records.name, {"max.message.bytes": str(size)}
-        )
-        admin = AIOKafkaAdminClient(bootstrap_servers=world.kafka.bootstrap_servers)
-        await admin.start()
-        try:
-            await admin.alter_configs([topic])
-        finally:
-            await admin.close()
-
     server.answer = answer
     world = await make_world(processes=1)
-    await allow(1000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=world.kafka.bootstrap_servers)
+    await admin.start()
+    name = world.settings.records.name
+    await admin.delete_topics([name])
     await world.seed(*numbers(1500))
     async with fetcher(world):
         async with asyncio.timeout(60):
@@ -382,7 +373,8 @@ async def test_what_the_broker_does_not_take_is_bounded_and_not_lost(
                 await asyncio.sleep(0.1)
         await asyncio.sleep(3)
         fetched = len(server.asked)
-        await allow(1 << 20)
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
         await world.wait_committed(1500)
+    await admin.close()
     assert fetched * len(text) < MOST + 2 * world.settings.concurrency * len(text)
     assert set(keys(await world.read(world.settings.records))) == set(numbers(1500))
