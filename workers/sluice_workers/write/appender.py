@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sluice_api.sink import DurableBuffer
@@ -76,8 +75,7 @@ class Appender:
                 if kind(error) is not Kind.AGAIN or attempts >= ATTEMPTS:
                     raise failure(error) from error
                 metrics.RETRIES.inc()
-        for partition, end in batch.ends.items():
-            self.positions[partition] = replace(self.positions[partition], next_offset=end)
+        self.positions = offsets.passed(self.positions, batch.ends)
         self._appended.set()
         metrics.TRANSACTION.observe(time.monotonic() - started)
 

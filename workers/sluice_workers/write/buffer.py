@@ -34,7 +34,7 @@ _READ: Final = """
       WHERE job_uid = $1 AND generation = $2
       WINDOW before AS (ORDER BY array_position($3::int[], b.partition), id)
     )
-    SELECT b.id, b.partition, b.first_offset, b.next_offset, b.body
+    SELECT b.id, b.partition, b.first_offset, b.next_offset, b.records, b.bytes, b.body
     FROM queued AS q JOIN sluice.buffer AS b ON b.partition = q.partition AND b.id = q.id
     WHERE b.job_uid = $1 AND b.generation = $2 AND q.records < $4 AND q.bytes < $5
     ORDER BY q.place, b.id
@@ -75,6 +75,9 @@ class Held:
     partition: int
     first_offset: int
     next_offset: int
+    records: int
+    size: int
+    """Bytes of the messages' values."""
     body: bytes
 
 
@@ -104,7 +107,7 @@ def _after(held: Held, end: int) -> Held | None:
         return None
     messages = unpacked(held.partition, held.first_offset, held.body)
     (chunk,) = chunks(messages[end - held.first_offset :])
-    return replace(held, first_offset=end, body=chunk.body)
+    return replace(held, first_offset=end, records=chunk.records, size=chunk.size, body=chunk.body)
 
 
 async def append(
@@ -177,7 +180,5 @@ async def remove(
     for chunk in taken.chunks:
         rest = kept.get(chunk.id, chunk)
         if rest.first_offset != chunk.first_offset:
-            messages = unpacked(rest.partition, rest.first_offset, rest.body)
-            size = sum(len(message.value or b"") for message in messages)
-            found = (rest.first_offset, len(messages), size, rest.body)
+            found = (rest.first_offset, rest.records, rest.size, rest.body)
             await connection.execute(_SHORTEN, *of_job, rest.partition, rest.id, *found)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final
@@ -14,7 +13,7 @@ from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
 from sluice_workers.write.batch import Batch, Rejected, newest
 from sluice_workers.write.exchange import Refused
-from sluice_workers.write.offsets import FencedError, Owner, Position
+from sluice_workers.write.offsets import FencedError, Owner, Position, passed
 from sluice_workers.write.reader import rejected
 from sluice_workers.write.refusal import (
     ERRORS,
@@ -187,8 +186,7 @@ class Committer:
         await transaction.advance(self._owner, self.positions, ends)
 
     def _passed(self, ends: Mapping[int, int]) -> None:
-        for partition, end in ends.items():
-            self.positions[partition] = replace(self.positions[partition], next_offset=end)
+        self.positions = passed(self.positions, ends)
 
     async def _give_up(self, records: Sequence[Rejected]) -> None:
         await self._failures.give_up([_dead(each) for each in records])

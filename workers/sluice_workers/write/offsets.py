@@ -5,7 +5,7 @@ finds no row, and its transaction is rolled back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
@@ -43,6 +43,12 @@ class Position:
 
     next_offset: int
     epoch: int
+
+
+def passed(positions: Mapping[int, Position], ends: Mapping[int, int]) -> dict[int, Position]:
+    """Return the positions after offsets have moved to ``ends``."""
+    moved = {at: replace(positions[at], next_offset=end) for at, end in ends.items()}
+    return {**positions, **moved}
 
 
 @dataclass(frozen=True, slots=True)

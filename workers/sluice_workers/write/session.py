@@ -42,7 +42,7 @@ class Transaction:
         sql: Statements,
         owner: Owner,
     ) -> None:
-        self.connection = self._connection = connection
+        self.connection = connection
         self._sink = sink
         self._arguments = record_ids.arguments(sink, owner)
         self._columns = list(buffer_columns(sink))
@@ -57,27 +57,27 @@ class Transaction:
         if not self._sql.direct:
             await self.merge(rows)
             return
-        await self._connection.copy_records_to_table(
+        await self.connection.copy_records_to_table(
             self._table, schema_name=self._schema, records=rows, columns=self._columns
         )
 
     async def merge(self, rows: Sequence[Row]) -> None:
         """COPY rows, at most one for each identity, into the buffer, and merge it."""
         await self._into_buffer(rows)
-        await self._connection.execute(self._sql.merge, *self._arguments)
+        await self.connection.execute(self._sql.merge, *self._arguments)
 
     async def _into_buffer(self, rows: Sequence[Row]) -> None:
         await self.prepare()
         await self._copy(rows)
 
     async def _copy(self, rows: Sequence[Row]) -> None:
-        await self._connection.copy_records_to_table(
+        await self.connection.copy_records_to_table(
             self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
         )
 
     async def prepare(self) -> None:
         """Make the buffer ahead of the savepoints of :meth:`attempt`, which would take it back."""
-        await self._connection.execute(self._sql.create_buffer)
+        await self.connection.execute(self._sql.create_buffer)
 
     async def attempt(self, rows: Sequence[Row]) -> Exception | None:
         """Merge rows within a savepoint; return the error when one of them is refused.
@@ -88,15 +88,15 @@ class Transaction:
         emptied = sql.empty_of_few if len(rows) < FEW else sql.empty_buffer
         done = f"{CHECK}; {emptied}; RELEASE SAVEPOINT tried"
         try:
-            await self._connection.execute(f"SAVEPOINT tried; {DEFER}")
+            await self.connection.execute(f"SAVEPOINT tried; {DEFER}")
             await self._copy(rows)
             if self._arguments:
-                await self._connection.execute(sql.merge, *self._arguments)
-            await self._connection.execute(done if self._arguments else f"{sql.merge}; {done}")
+                await self.connection.execute(sql.merge, *self._arguments)
+            await self.connection.execute(done if self._arguments else f"{sql.merge}; {done}")
         except ERRORS as error:
             if kind(error) is not Kind.RECORD:
                 raise
-            await self._connection.execute("ROLLBACK TO SAVEPOINT tried; RELEASE SAVEPOINT tried")
+            await self.connection.execute("ROLLBACK TO SAVEPOINT tried; RELEASE SAVEPOINT tried")
             return error
         return None
 
@@ -117,14 +117,14 @@ class Transaction:
                 async with asyncio.timeout(AWAKE):
                     await done.wait()
             except TimeoutError:
-                await self._connection.execute("SELECT 1")
+                await self.connection.execute("SELECT 1")
 
     async def exchange(self, rows: Sequence[Row], merged: Callable[[], Awaitable[bool]]) -> None:
         """Have rows step aside and be merged, or undo all of it unless ``merged`` says they are.
 
         ``rows`` has one for each identity. Raises what asyncpg raises.
         """
-        savepoint = self._connection.transaction()
+        savepoint = self.connection.transaction()
         await savepoint.start()
         done = False
         try:
@@ -136,20 +136,20 @@ class Transaction:
         """Have rows of the table step aside; say whether there are columns by which they can."""
         table = ".".join(map(quoted, (self._schema, self._table)))
         names = exchange.candidates(self._sink)
-        found = await self._connection.fetch(exchange.COLUMNS, table, names)
+        found = await self.connection.fetch(exchange.COLUMNS, table, names)
         columns = [row["attname"] for row in found]
         if columns:
             buffer = f"pg_temp.{self._sql.buffer}"
             await self._into_buffer(rows)
-            await self._connection.execute(exchange.step_aside(self._sink, columns, table, buffer))
-            await self._connection.execute(self._sql.empty_buffer)
+            await self.connection.execute(exchange.step_aside(self._sink, columns, table, buffer))
+            await self.connection.execute(self._sql.empty_buffer)
         return bool(columns)
 
     async def advance(
         self, owner: Owner, positions: Mapping[int, Position], ends: Mapping[int, int]
     ) -> None:
         """Move the offsets, as the last statement. Raises ``FencedError``."""
-        await offsets.advance(self._connection, owner, positions, ends)
+        await offsets.advance(self.connection, owner, positions, ends)
 
 
 class Session:

@@ -6,7 +6,6 @@ to Kafka falls in between, or the group would storm.
 """
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from sluice_workers.failures import Failures
 from sluice_workers.membership import RebalanceLock, started
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
+from sluice_workers.runtime.garbage import collect_seldom
 from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
 from sluice_workers.state import Trouble
 from sluice_workers.trouble import Troubles, pause
@@ -346,5 +346,5 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 async def run(context: ProcessContext) -> None:
     """Run a writer in a child process of the pod."""
     settings = WriterSettings.read(context.folder, "writer")
-    gc.set_threshold(GARBAGE_AFTER, *gc.get_threshold()[1:])
+    collect_seldom(GARBAGE_AFTER)
     await Writer(settings, context).run()

@@ -13,7 +13,7 @@ def held(number: int, partition: int, first: int, count: int) -> Held:
         Received(f"{partition}/{first + at}".encode(), partition, first + at) for at in range(count)
     ]
     (chunk,) = chunks(messages)
-    return Held(number, partition, first, first + count, chunk.body)
+    return Held(number, partition, first, first + count, chunk.records, chunk.size, chunk.body)
 
 
 def values(taken: Taken) -> list[str]:
