@@ -10,9 +10,12 @@ from typing import Any, Final, TypeVar
 
 import aiohttp
 import aiohttp_socks
+from aiohttp import ClientRequest, hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.tracing import Trace
 from aiohttp_socks import ProxyConnector, ProxyType
+from multidict import CIMultiDict
 from yarl import URL
 
 from sluice_workers.fetch.addresses import Addresses, ForbiddenAddressError
@@ -152,6 +155,26 @@ class _SocksConnector(ProxyConnector):
 class _ProxyConnector(aiohttp.TCPConnector):
     """Connections through HTTP proxies: what is wrong with a proxy's name or TLS is the proxy's."""
 
+    def __init__(self, account: str | None, **options: Any) -> None:
+        """``account`` is what proves to the proxy who asks."""
+        super().__init__(**options)
+        self._account = account
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's name
+    ) -> aiohttp.connector.Connection:
+        if self._account is not None:
+            credentials = {hdrs.PROXY_AUTHORIZATION: self._account}
+            # The one is said when a tunnel is asked for; where there is none, the proxy reads the
+            # request's own.
+            req.proxy_headers = CIMultiDict(credentials)
+            if not req.is_ssl():
+                req.headers.update(credentials)
+        return await super().connect(req, traces, timeout)
+
     async def _create_direct_connection(self, *args: Any, **options: Any) -> Any:
         try:
             return await super()._create_direct_connection(*args, **options)
@@ -160,15 +183,6 @@ class _ProxyConnector(aiohttp.TCPConnector):
             if kind is not aiohttp.ClientProxyConnectionError:
                 raise
             raise kind(error._conn_key, error) from error  # noqa: SLF001
-
-
-class _Account(aiohttp.BasicAuth):
-    """A proxy's credentials, which clients show where they tell of connections."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "***"
 
 
 def open_session(
@@ -183,11 +197,9 @@ def open_session(
 
     ``limit`` bounds the connections by HTTP/1.1.
     """
-    through, auth = None, None
+    through = None
     if proxy is not None and proxy.scheme != "socks5":
         through = URL.build(scheme=proxy.scheme, host=proxy.host, port=proxy.port)
-        if proxy.username is not None:
-            auth = _Account(proxy.username, proxy.password, "utf-8")
     # aiohttp's own TLS would do for HTTP/1.1, but trust what was trusted when it was imported.
     options = {"ssl": tls(HTTP_1)} if http2 else {}
     connector: Any = _connector(limit, addresses, proxy, tally, **options)
@@ -195,7 +207,6 @@ def open_session(
     session = aiohttp.ClientSession(
         connector=connector,
         proxy=through,
-        proxy_auth=auth,
         # What one item's answer sets is nothing to the next item.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -203,7 +214,7 @@ def open_session(
     if not http2:
         return session
     connector = _connector(0, addresses, proxy, tally, ssl=tls(HTTP_2, HTTP_1))
-    return Http2Session(session, connector, (through, auth), IDLE)
+    return Http2Session(session, connector, through, IDLE)
 
 
 def _connector(
@@ -227,7 +238,12 @@ def _connector(
     make = tally.socket if tally is not None else _socket
     # A proxy's own address is nobody's to forbid: it may be a sidecar.
     options["socket_factory"] = addresses.guarding(make) if proxy is None else make
-    return (aiohttp.TCPConnector if proxy is None else _ProxyConnector)(**options)
+    if proxy is None:
+        return aiohttp.TCPConnector(**options)
+    account = None
+    if proxy.username is not None:
+        account = aiohttp.encode_basic_auth(proxy.username, proxy.password)
+    return _ProxyConnector(account, **options)
 
 
 def _socket(address: Any) -> socket.socket:

@@ -39,7 +39,6 @@ async def test_a_proxy_that_speaks_no_tls_failed_itself() -> None:
     assert found.reason is FailureReason.PROXY
 
 
-@pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
 async def test_a_password_of_any_script_is_sent_and_shown_by_no_connection() -> None:
     heads: list[bytes] = []
     closed = asyncio.Event()

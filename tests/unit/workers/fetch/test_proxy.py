@@ -60,7 +60,6 @@ def test_there_is_a_bound() -> None:
     assert found.faults == (f"line {MOST + 1} is one too many: {MOST} proxies are allowed",)
 
 
-@pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
 @given(st.text() | st.from_regex(r"(http|socks5)://[^/?#]{1,12}(:[0-9]{1,6})?", fullmatch=True))
 async def test_no_text_breaks_it_and_each_proxy_can_be_used(text: str) -> None:
     for proxy in parse_list(text).proxies:

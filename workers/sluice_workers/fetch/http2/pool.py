@@ -29,7 +29,7 @@ class Pool:
         self,
         origin: URL,
         connector: aiohttp.TCPConnector,
-        proxy: tuple[URL | None, aiohttp.BasicAuth | None],
+        proxy: URL | None,
         idle: float,
     ) -> None:
         """``idle`` is the seconds that a connection stays open without a request."""
@@ -39,7 +39,7 @@ class Pool:
         """Requests that one connection takes at once, as far as is known."""
         self._origin = origin
         self._connector = connector
-        self._proxy, self._proxy_auth = proxy
+        self._proxy = proxy
         self._idle = idle
         self._connections: list[Http2Connection] = []
         self._opening = 0
@@ -95,13 +95,8 @@ class Pool:
         self._wake()
 
     async def _connected(self) -> Http2Connection | None:
-        request = ClientRequest(
-            "GET",
-            self._origin,
-            loop=asyncio.get_running_loop(),
-            proxy=self._proxy,
-            proxy_auth=self._proxy_auth,
-        )
+        loop = asyncio.get_running_loop()
+        request = ClientRequest("GET", self._origin, loop=loop, proxy=self._proxy)
         timeout = aiohttp.ClientTimeout(total=None)
         opened = await self._connector.connect(request, traces=[], timeout=timeout)
         before, transport = opened.protocol, opened.transport

@@ -27,7 +27,7 @@ class Http2Session:
         self,
         http1: aiohttp.ClientSession,
         connector: aiohttp.TCPConnector,
-        proxy: tuple[URL | None, aiohttp.BasicAuth | None],
+        proxy: URL | None,
         idle: float,
     ) -> None:
         """``connector`` offers HTTP/2; ``idle`` is the seconds that unused connections stay."""
