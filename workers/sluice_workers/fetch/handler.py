@@ -33,6 +33,7 @@ from sluice_workers.fetch.outcome import Failure, Fetched, size_of
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.retry import heeded, parse_retry_after
 from sluice_workers.fetch.routes import Route
+from sluice_workers.fetch.untold import of_values
 from sluice_workers.wire import FailureReason
 
 FIELD: Final = "source.handler.function"
@@ -88,6 +89,7 @@ class HandlerApi:
             transport=_Transport(permission, addresses), timeout=self._timeout, cookies=no_cookies
         )
         self._context = Context(self._client, settings.parameters, secrets)
+        self._untold = of_values(secrets.values())
         self._gate = gate
 
     def origin(self, item: Item) -> Origin:  # noqa: ARG002  the handler stands for all
@@ -108,7 +110,10 @@ class HandlerApi:
         except BaseException as error:  # a user's code may raise anything, `sys.exit()` included
             if _cancelled():
                 raise
-            return replace(failure(error, datetime.now(UTC)), origin=ORIGIN)
+            found = failure(error, datetime.now(UTC))
+            headers = tuple((name, self._untold.hidden(value)) for name, value in found.headers)
+            message = self._untold.hidden(found.message)
+            return replace(found, message=message, headers=headers, origin=ORIGIN)
         self._gate.answered(ORIGIN)
         return Fetched(records, datetime.now(UTC), attempt.rest)
 

@@ -73,6 +73,10 @@ async def endless(item: Item, _: Context) -> AsyncIterator[dict[str, Any]]:
         yield {"key": item.key, "text": "x" * 100}
 
 
+async def tells_its_key(_: Item, context: Context) -> list[dict[str, Any]]:
+    raise GiveUp("x" * 4085 + context.secrets["key"])
+
+
 async def one_record(_: Item, __: Context) -> Any:
     return {"id": 1}
 
@@ -150,7 +154,9 @@ class Asked:
     ) -> list[Fetched | Failure]:
         settings = Settings(function=f"{HERE}:{name}", parameters={"url": self.url}, **more)
         routes = Direct(10, LOCAL)
-        api = HandlerApi(settings, {"token": "t-1"}, self.permission, GATE, LOCAL)
+        api = HandlerApi(
+            settings, {"token": "t-1", "key": "0123456789"}, self.permission, GATE, LOCAL
+        )
         item = QueueItem(0, 0, b"k-1", value, "r/k-1", 1)
         try:
             return [await api.ask(item, await routes.take(b"k-1")) for _ in range(times)]
@@ -223,6 +229,12 @@ async def test_whatever_a_handler_does_ends_its_own_item_alone(
     assert isinstance(found, Failure)
     assert found.reason is FailureReason.HANDLER_ERROR
     assert told in found.message
+
+
+async def test_what_it_must_keep_to_itself_is_told_nobody(asked: Asked) -> None:
+    found = await asked("tells_its_key")
+    assert isinstance(found, Failure)
+    assert found.message == "x" * 4085 + "***"
 
 
 async def test_a_process_that_stops_ends_its_handlers(asked: Asked) -> None:

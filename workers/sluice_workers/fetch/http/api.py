@@ -10,7 +10,7 @@ from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, Origin, OriginPausedError, origin_of
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
-from sluice_workers.fetch.http.credentials import Credentials, hidden, secrets_of
+from sluice_workers.fetch.http.credentials import Credentials
 from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
 from sluice_workers.fetch.http.pagination import Page, Pages, PaginationError
 from sluice_workers.fetch.http.progress import Parked, Progress
@@ -20,6 +20,7 @@ from sluice_workers.fetch.item import Item
 from sluice_workers.fetch.outcome import Failure, Fetched, size_of
 from sluice_workers.fetch.retry import PASSING
 from sluice_workers.fetch.routes import Route
+from sluice_workers.fetch.untold import of_values
 from sluice_workers.wire import FailureReason
 
 PARKED_BYTES: Final = 16 << 20
@@ -43,11 +44,10 @@ class Api:
     ) -> None:
         """Raise ``ConfigurationError`` for a template or a path that cannot be used."""
         self._requests = Requests(http, secret_headers)
-        self._secrets = secrets_of(secret_headers)
         self._exchange = Exchange(
             http,
             self._requests.plain,
-            self._secrets,
+            of_values(secret_headers.values()),
             credentials,
             permission,
             gate,
@@ -107,8 +107,7 @@ class Api:
                 if not self._follow(progress, outcome, pages):
                     return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
             except (TooLargeError, PaginationError, MalformedAnswerError) as error:
-                found = failure(error)
-                return replace(found, message=hidden(found.message, self._secrets))
+                return failure(error, outcome.hidden)
             metrics.PAGES.inc()
             await self._exchange.permitted(progress.request.url)
 

@@ -1,20 +1,17 @@
 """What proves who sends the requests; no text that is made of it shows it."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
-from urllib.parse import quote
+from typing import Protocol
 
 from sluice_api.auth import Auth
 from sluice_api.errors import ConfigurationError
 from sluice_workers.fetch.http.request import with_parameter
 from sluice_workers.fetch.routes import Route
+from sluice_workers.fetch.untold import Untold
 from sluice_workers.settings import read_secret
-
-LEAST_SECRET: Final = 4
-"""Characters of a header's value that are worth hiding."""
 
 
 class AuthenticationError(Exception):
@@ -28,29 +25,12 @@ class Grant:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: tuple[str, str] | None = field(default=None, repr=False)
     """A parameter's name and value."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What must not be told."""
+    untold: Untold = field(default_factory=Untold, repr=False, compare=False)
+    """What of it no message tells."""
 
     def url(self, url: str) -> str:
         """Return the URL with the parameter, if there is one."""
         return with_parameter(url, *self.query) if self.query else url
-
-
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Return text without secrets, percent-encoded ones included."""
-    for secret in secrets:
-        for form in {secret, quote(secret, safe="")}:
-            text = text.replace(form, "***") if form else text
-    return text
-
-
-def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what of secret headers must not be told: values, and what follows a scheme in them.
-
-    What is too short to be a secret is none: else messages could not be read.
-    """
-    found = {part for value in headers.values() for part in (value, value.partition(" ")[2])}
-    return tuple(sorted((each for each in found if len(each) >= LEAST_SECRET), key=len)[::-1])
 
 
 class Credentials(Protocol):
@@ -99,15 +79,15 @@ class Static:
         auth = self._auth
         if auth.bearer is not None:
             (token,) = values
-            return Grant({"authorization": f"Bearer {token}"}, None, (token,))
+            return Grant({"authorization": f"Bearer {token}"}, None, Untold((token,)))
         if auth.basic is not None:
             user, password = values
             pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-            return Grant({"authorization": f"Basic {pair}"}, None, (pair, password))
+            return Grant({"authorization": f"Basic {pair}"}, None, Untold((pair, password)))
         if auth.header is not None:
-            return Grant({auth.header.name: values[0]}, None, values)
+            return Grant({auth.header.name: values[0]}, None, Untold(values))
         assert auth.query is not None  # noqa: S101  exactly one is given
-        return Grant({}, (auth.query.name, values[0]), values)
+        return Grant({}, (auth.query.name, values[0]), Untold(values))
 
 
 def secret_values(auth: Auth, folder: Path) -> tuple[str, ...]:

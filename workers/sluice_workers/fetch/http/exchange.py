@@ -23,7 +23,6 @@ from sluice_workers.fetch.http.credentials import (
     AuthenticationError,
     Credentials,
     Grant,
-    hidden,
 )
 from sluice_workers.fetch.http.origins import (
     REDIRECTS,
@@ -38,12 +37,15 @@ from sluice_workers.fetch.http.responses import Meaning, Responses
 from sluice_workers.fetch.http.template import InvalidItemError
 from sluice_workers.fetch.http2.session import Response
 from sluice_workers.fetch.kept_headers import kept_headers
-from sluice_workers.fetch.outcome import Failure
+from sluice_workers.fetch.outcome import Failure, legible
 from sluice_workers.fetch.quota import exhausted_for
 from sluice_workers.fetch.retry import parse_retry_after
 from sluice_workers.fetch.routes import Route
+from sluice_workers.fetch.untold import Untold
 from sluice_workers.wire import FailureReason
 
+MAX_WHY: Final = 250
+"""Characters of what a rule found that are told."""
 Permission = Callable[[], Awaitable[None]]
 """Waits until another request may start."""
 
@@ -82,6 +84,8 @@ class Answer:
     """Seconds until the API's quota is there again, if it says that none is left."""
     ignored: bool
     """Whether a rule takes it for a success without records."""
+    hidden: Callable[[str], str]
+    """Takes what was secret in its request out of a message."""
 
 
 @dataclass(slots=True)
@@ -93,8 +97,21 @@ class _Sending:
     route: Route
     grant: Grant | None = None
     refreshed: bool = False
+    untold: list[Untold] = field(default_factory=list)
+    """What of its credentials, and those before, no message tells."""
     visited: set[int] = field(default_factory=set)
     """The marks of what was redirected: who redirects a POST to its own URL may answer the GET."""
+
+    def carry(self, grant: Grant) -> None:
+        """Take credentials."""
+        self.grant = grant
+        self.untold.append(grant.untold)
+
+    def hidden(self, text: str) -> str:
+        """Return text without them."""
+        for untold in self.untold:
+            text = untold.hidden(text)
+        return text
 
 
 class Exchange:
@@ -104,16 +121,16 @@ class Exchange:
         self,
         http: Http,
         plain_headers: CIMultiDict[str],
-        secrets: tuple[str, ...],
+        untold: Untold,
         credentials: Credentials | None,
         permission: Permission,
         gate: Gate,
         addresses: Addresses,
     ) -> None:
-        """``plain_headers`` are sent where the job's own may not go, ``secrets`` told nobody."""
+        """``plain_headers`` are sent where the job's own may not go, which ``untold`` hides."""
         self.origins = Origins(http.allowed_origins)
         self._plain = plain_headers
-        self._secrets = secrets
+        self._untold = untold
         self._credentials = credentials
         self._permission = permission
         self._gate = gate
@@ -131,7 +148,7 @@ class Exchange:
         Each takes the timeout at the most. ``home`` is the URL of the item's first request. Raises
         ``OriginPausedError`` when it is led to an origin that counts as down.
         """
-        sending = _Sending(request, home, route)
+        sending = _Sending(request, home, route, untold=[self._untold])
         try:
             outcome = await self._ask(sending)
             if isinstance(outcome, Answer):
@@ -142,17 +159,11 @@ class Exchange:
             found = Failure(FailureReason.TIMEOUT, f"no answer within {self._timeout:g} s")
         except ERRORS as error:
             found = connection_failure(error)
-        except ValueError as error:
-            found = failure(error)
-        except AuthenticationError as error:
-            found = failure(error)
+        except (ValueError, AuthenticationError) as error:
+            found = failure(error, sending.hidden)
         asked = found.reason is not FailureReason.INVALID_ITEM
         origin = origin_of(sending.request.url) if asked else None
-        message = hidden(found.message, self._untold(sending.grant))
-        return replace(found, message=message, origin=origin)
-
-    def _untold(self, grant: Grant | None) -> tuple[str, ...]:
-        return (*grant.secrets, *self._secrets) if grant is not None else self._secrets
+        return replace(found, message=sending.hidden(found.message), origin=origin)
 
     async def permitted(self, url: str) -> None:
         """Wait until another request may start. Raises ``OriginPausedError``."""
@@ -175,7 +186,7 @@ class Exchange:
 
     async def _get_grant(self, credentials: Credentials, sending: _Sending) -> None:
         ready = credentials.ready
-        sending.grant = await credentials.current(sending.route)
+        sending.carry(await credentials.current(sending.route))
         if not ready:
             # All that waited for it would start at once, by permissions of long ago.
             await self._permission()
@@ -211,7 +222,7 @@ class Exchange:
         if meaning is None:
             meaning = self._responses.meaning(status, reader.document if reader else None)
         if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:
-            return _answer(request, response, reader, meaning)
+            return _answer(sending, response, reader, meaning)
         if meaning.action is None and status in REDIRECTS and self._most_redirects:
             self._gate.answered(origin_of(request.url))
             self._redirect(sending, response)
@@ -219,8 +230,7 @@ class Exchange:
         if meaning.action is Action.REFRESH_TOKEN and await self._refresh(sending):
             self._gate.answered(origin_of(request.url))
             return None
-        untold = self._untold(sending.grant)
-        return _refusal(response, meaning, untold, redirects=self._most_redirects)
+        return _refusal(response, meaning, sending.hidden, redirects=self._most_redirects)
 
     def _dressed(self, sending: _Sending) -> tuple[URL, CIMultiDict[str]]:
         """Return the URL and the headers that are sent."""
@@ -261,20 +271,21 @@ class Exchange:
             return False
         sending.refreshed = True
         found = await self._credentials.refreshed(sending.grant, sending.route)
-        sending.grant = found or sending.grant
+        if found is not None:
+            sending.carry(found)
         return found is not None
 
 
-def failure(error: Exception) -> Failure:
-    """Tell what an error means for the item."""
+def failure(error: Exception, hidden: Callable[[str], str] = str) -> Failure:
+    """Tell what an error means for the item; ``hidden`` takes out what its message may not tell."""
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
-            return Failure(reason, str(error))
-    return Failure(FailureReason.INVALID_ITEM, f"no request can be made: {error}")
+            return Failure(reason, hidden(str(error)))
+    return Failure(FailureReason.INVALID_ITEM, hidden(f"no request can be made: {error}"))
 
 
 def _answer(
-    request: Request, response: Response, reader: Reader | None, meaning: Meaning
+    sending: _Sending, response: Response, reader: Reader | None, meaning: Meaning
 ) -> Answer:
     ignored = meaning.action is Action.IGNORE
     try:
@@ -286,14 +297,15 @@ def _answer(
         document=reader.document if reader is not None else None,
         records=records,
         headers=response.headers,
-        url=request.url,
+        url=sending.request.url,
         rest=exhausted_for(response.headers, time.time()),
         ignored=ignored,
+        hidden=sending.hidden,
     )
 
 
 def _refusal(
-    response: Response, meaning: Meaning, untold: tuple[str, ...], *, redirects: int
+    response: Response, meaning: Meaning, hidden: Callable[[str], str], *, redirects: int
 ) -> Failure:
     now = datetime.now(UTC)
     message = f"the API answered {response.status} {response.reason or ''}".strip()
@@ -303,10 +315,10 @@ def _refusal(
         message += ": it refuses the credentials"
     by_status = FailureReason.HTTP_STATUS
     reason = _MEANT.get(meaning.action, by_status) if meaning.action else by_status
-    headers = {name: hidden(value, untold) for name, value in response.headers.items()}
+    headers = {name: hidden(value) for name, value in response.headers.items()}
     return Failure(
         reason,
-        f"{message}, {meaning.why}" if meaning.why else message,
+        f"{message}, {legible(hidden(meaning.why), MAX_WHY)}" if meaning.why else message,
         response.status,
         parse_retry_after(response.headers.get("retry-after"), now),
         exhausted_for(response.headers, now.timestamp()),

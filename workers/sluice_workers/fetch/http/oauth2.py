@@ -31,6 +31,7 @@ from sluice_workers.fetch import metrics
 from sluice_workers.fetch.connection import ERRORS, connection_failure, lacks_permit
 from sluice_workers.fetch.http.credentials import AuthenticationError, Grant, secret_values
 from sluice_workers.fetch.routes import Route
+from sluice_workers.fetch.untold import Untold
 
 LOCK: Final = 10.0
 """Seconds that others wait at the most for the one that asks."""
@@ -254,4 +255,4 @@ def token_of(status: int, body: bytes) -> tuple[str, float]:
 
 
 def _bearer(token: str) -> Grant:
-    return Grant({"authorization": f"Bearer {token}"}, None, (token,))
+    return Grant({"authorization": f"Bearer {token}"}, None, Untold((token,)))

@@ -18,7 +18,7 @@ class Meaning:
     """None: a status that is no success and that no rule names; whether it passes is the retry's
     affair."""
     why: str = ""
-    """The rule that says so, for messages."""
+    """The rule that says so, and what it found, for messages; may be long, and hold secrets."""
 
 
 _SUCCESS = Meaning(Action.SUCCESS)
@@ -58,7 +58,7 @@ class Responses:
                 return Meaning(rule.action, f"by responses[{index}]")
             found = [value for value in path.all(document) if _fits(rule, value)]
             if found:
-                return Meaning(rule.action, f"by responses[{index}]: {_shown(found[0])}")
+                return Meaning(rule.action, f"by responses[{index}]: {_text(found[0])}")
         if status == HTTPStatus.NO_CONTENT:
             return _EMPTY
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -79,7 +79,3 @@ def _text(value: object) -> str:
         return orjson.dumps(value).decode()
     except TypeError:
         return ""
-
-
-def _shown(value: object) -> str:
-    return _text(value)[:200]

@@ -75,9 +75,24 @@ async def test_secret_headers_that_an_answer_repeats_are_told_nobody(
 
 async def test_nor_where_the_next_page_repeats_them(api: Asked) -> None:
     api.secret_headers = {"x-key": "k-12"}
-    api.answers["/k-1"] = text({"next": {"key": "k-12"}})
-    api.job(pagination={"nextUrl": {"path": "$.next"}})
-    assert (await api.failure()).message.endswith("must be text, found {'key': '***'}")
+    (api.folder / "token").write_text("t-1-2-3-4-5-6")
+    api.answers["/k-1"] = text({"next": {"key": "k-12", "token": "t-1-2-3-4-5-6"}})
+    auth = {"bearer": {"secretRef": {"name": "s"}}}
+    api.job(pagination={"nextUrl": {"path": "$.next"}}, auth=auth)
+    message = (await api.failure()).message
+    assert message.endswith("must be text, found {'key': '***', 'token': '***'}")
+
+
+@pytest.mark.parametrize("filler", [200, 245, 5000])
+async def test_a_key_is_hidden_before_the_message_is_cut(api: Asked, filler: int) -> None:
+    secret = "pass-word-of-many-letters"
+    (api.folder / "token").write_text(secret)
+    api.answers["/k-1"] = text({"error": "x" * (filler - 12) + secret, "page": "x" * 60 + secret})
+    auth = {"bearer": {"secretRef": {"name": "s"}}}
+    api.job(responses=[{"path": "$.error", "action": "Failure"}], auth=auth)
+    assert "pas" not in (await api.failure()).message
+    api.job(pagination={"nextUrl": {"path": "$"}}, auth=auth)
+    assert secret[:8] not in (await api.failure()).message
 
 
 async def test_a_key_that_the_answer_repeats_in_its_headers_is_told_nobody(api: Asked) -> None:
