@@ -253,11 +253,11 @@ class LeasedRoutes:
             _measure(route, 0, resting=False)
 
     def _follow(self, proxies: Sequence[Proxy]) -> None:
-        names = {proxy.name for proxy in proxies}
-        known = {route.name: route for route in (*self._leaving, *self._routes)}
-        self._leaving = [route for name, route in known.items() if name not in names]
+        wanted = {(proxy.name, proxy): proxy for proxy in proxies}
+        known = {(route.name, route.proxy): route for route in (*self._leaving, *self._routes)}
+        self._leaving = [route for way, route in known.items() if way not in wanted]
         self._routes = [
-            known.get(proxy.name) or self._route(proxy.name, proxy) for proxy in proxies
+            known.get(way) or self._route(proxy.name, proxy) for way, proxy in wanted.items()
         ]
         for waiter in self._waiters:
             waiter.preferred = []

@@ -1,7 +1,9 @@
 """A proxy, and a list of them as a Secret holds it; pure."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +15,8 @@ MOST: Final = 1000
 """Proxies that a list holds at the most."""
 MOST_BYTES: Final = 255
 """Bytes of a name or a password: SOCKS5 carries no more."""
+DIGITS: Final = 6
+"""Digits of a mark, unless more are needed to tell the proxies of a list apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +28,19 @@ class Proxy:
     port: int
     username: str | None = field(default=None, repr=False)
     password: str = field(default="", repr=False)
+    digits: int = field(default=DIGITS, repr=False, compare=False)
+    """Of the mark in its name."""
 
     @property
     def name(self) -> str:
         """Where it is and, with credentials, a mark of these: for logs and metrics."""
         where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        if self.username is None:
+        account = f"{self.username}:{self.password}"
+        if self.digits > DIGITS:  # two of a list would have the same name
+            account = f"{self.scheme}:{self.username is None}:{account}"
+        elif self.username is None:
             return where
-        account = hashlib.sha256(f"{self.username}:{self.password}".encode()).hexdigest()
-        return f"{where}/{account[:6]}"
+        return f"{where}/{hashlib.sha256(account.encode()).hexdigest()[: self.digits]}"
 
     def __str__(self) -> str:
         return self.name
@@ -63,7 +71,18 @@ def parse_list(text: str) -> ProxyList:
             faults.append(f"line {number} is one too many: {MOST} proxies are allowed")
             break
         found[proxy] = None
-    return ProxyList(tuple(found), tuple(faults))
+    return ProxyList(told_apart(found), tuple(faults))
+
+
+def told_apart(proxies: Iterable[Proxy]) -> tuple[Proxy, ...]:
+    """Return different proxies with names that differ, whatever their order."""
+    found = tuple(proxies)
+    while len(names := Counter(proxy.name for proxy in found)) < len(found):
+        found = tuple(
+            replace(proxy, digits=proxy.digits + DIGITS) if names[proxy.name] > 1 else proxy
+            for proxy in found
+        )
+    return found
 
 
 def _parse(line: str) -> Proxy:

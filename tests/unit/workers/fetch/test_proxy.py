@@ -8,6 +8,9 @@ from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.connection import open_session
 from sluice_workers.fetch.proxy import MOST, Proxy, parse_list
 
+ALIKE = (3497, 6043)
+"""Passwords of `user` whose hashes begin with the same six digits."""
+
 
 @pytest.mark.parametrize(
     ("line", "proxy"),
@@ -52,6 +55,19 @@ def test_a_proxy_is_listed_once_and_accounts_are_told_apart() -> None:
     found = parse_list("http://h:1\nhttp://h:1\nhttp://a:x@h:1\nhttp://b:x@h:1").proxies
     assert len(found) == 3
     assert len({proxy.name for proxy in found}) == 3
+
+
+def test_names_differ_where_short_marks_and_addresses_do_not() -> None:
+    accounts = [f"http://user:{number}@h:1" for number in ALIKE]
+    lines = [*accounts, "http://h:1", "socks5://h:1", "https://h:1", "http://user:x@h:1"]
+    found = {proxy: proxy.name for proxy in parse_list("\n".join(lines)).proxies}
+    assert len(set(found.values())) == len(lines)
+    assert all(name.startswith("h:1") for name in found.values())
+    again = parse_list("\n".join(reversed(lines))).proxies
+    assert {proxy: proxy.name for proxy in again} == found
+    alone = parse_list("\n".join(lines[1:])).proxies
+    assert [proxy.name for proxy in alone if proxy.password == "x"] == [found[alone[-1]]]
+    assert alone[0].name == Proxy("http", "h", 1, "user", str(ALIKE[1])).name != found[alone[0]]
 
 
 def test_there_is_a_bound() -> None:
