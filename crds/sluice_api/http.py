@@ -52,6 +52,13 @@ class Format(StrEnum):
     NDJSON = "NDJSON"
 
 
+class Missing(StrEnum):
+    """What it means that an answer has not what was looked for."""
+
+    FAILURE = "Failure"
+    IGNORE = "Ignore"
+
+
 class Action(StrEnum):
     """What an answer means for the item."""
 
@@ -197,6 +204,11 @@ class Http(Model):
     """What answers are: one JSON document, or a JSON document a line."""
     records: JsonPath = "$"
     """Where the records are in the JSON answer, as a JSONPath (RFC 9535); a match is a record."""
+    missing_records: Missing = Missing.FAILURE
+    """What a successful answer means that has no place for records: one of the members is not
+    there by whose names the path of the records begins, or is neither array nor object. Failure
+    tries the item again, then gives it up (MalformedAnswer); Ignore takes the answer for one
+    without records. An empty array, null in its place and a filter that fits nothing are none."""
     fields: dict[str, JsonPath] = Field(default_factory=dict, max_length=256)
     """What a record keeps, by its new name, as a JSONPath in the record; all of it unless given."""
     pagination: Pagination | None = None

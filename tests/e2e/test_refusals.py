@@ -101,6 +101,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         ' $.data[*], found "data[*]"',
     ),
     (
+        http(missingRecords="Skip"),
+        'spec.source.http.missingRecords: Unsupported value: "Skip": supported values: "Failure",'
+        ' "Ignore"',
+    ),
+    (
         http(responses=[{"action": "Ignore"}]),
         "spec.source.http.responses[0]: Invalid value: must give statuses, path or both",
     ),

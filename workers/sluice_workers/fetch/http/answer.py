@@ -6,10 +6,10 @@ from typing import Final, Protocol
 
 import orjson
 
-from sluice_api.http import Format, Http
+from sluice_api.http import Format, Http, Missing
 from sluice_workers import kafka, wire
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
-from sluice_workers.fetch.http.jsonpath import Path
+from sluice_workers.fetch.http.jsonpath import Path, kind
 
 _WHOLE: Final = "$"
 _MARK: Final = codecs.BOM_UTF8
@@ -42,6 +42,7 @@ class Records:
         self._fields = {
             name: Path(path, f"source.http.fields.{name}") for name, path in http.fields.items()
         }
+        self._may_lack = http.missing_records is Missing.IGNORE
         self._as_it_comes = http.records == _WHOLE and not http.fields
         self._lines = http.format is Format.NDJSON
 
@@ -54,12 +55,18 @@ class Records:
         if self._as_it_comes and isinstance(document, dict):
             # As it came: to write it anew would round long numbers.
             return (_bounded(text),)
-        return tuple(map(self._record, self._path.all(document)))
+        found = tuple(map(self._record, self._path.all(document)))
+        if not found and not self._may_lack and (gap := self._path.gap(document)) is not None:
+            raise MalformedAnswerError(
+                f"records is {self._path.text}, but {gap}; missingRecords: Ignore would take that"
+                " for no records"
+            )
+        return found
 
     def _record(self, value: object) -> bytes:
         if not isinstance(value, dict):
             raise MalformedAnswerError(
-                f"{self._path.text} must select JSON objects, found {_kind(value)}"
+                f"{self._path.text} must select JSON objects, found {kind(value)}"
             )
         try:
             return _bounded(wire.json_text(self._mapped(value) if self._fields else value))
@@ -144,6 +151,8 @@ class Lines:
             raise MalformedAnswerError(
                 f"line {self._number} of the answer must be JSON: {error}"
             ) from error
+        except MalformedAnswerError as error:
+            raise MalformedAnswerError(f"line {self._number} of the answer: {error}") from error
 
 
 def _bounded(record: bytes) -> bytes:
@@ -152,8 +161,3 @@ def _bounded(record: bytes) -> bytes:
             f"a record has {len(record)} bytes, the broker takes {kafka.MAX_VALUE_BYTES}"
         )
     return record
-
-
-def _kind(value: object) -> str:
-    kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")

@@ -52,11 +52,14 @@ def test_the_short_way_finds_what_the_library_finds(
         ("$[*]", b'[{"id": 1}, {"id": 2}]', [{"id": 1}, {"id": 2}]),
         ("$.data[*]", b'{"data": [{"id": 1}]}', [{"id": 1}]),
         ("$.data[*]", b'{"data": []}', []),
-        ("$.data[*]", b'{"error": "x"}', []),
-        ("$.data[*]", b'"data"', []),
+        ("$.data[*]", b'{"data": null}', []),
+        ("$.data.items[*]", b'{"data": null}', []),
+        ("$[*]", b"null", []),
         ("$.data[?@.ok == true]", b'{"data": [{"ok": true}, {"ok": false}]}', [{"ok": True}]),
         ("$..item", b'{"a": {"item": {"x": 1}}}', [{"x": 1}]),
-        ("$..item", b'"[1]"', []),
+        ("$..item", b"{}", []),
+        ("$.data[0]", b'{"data": []}', []),
+        ("$.data[?@.ok == true]", b'{"data": [{"ok": false}]}', []),
     ],
 )
 def test_records(path: str, body: bytes, expected: list[object]) -> None:
@@ -130,8 +133,40 @@ def test_lines_may_be_empty_and_end_as_in_windows() -> None:
 
 
 def test_a_path_selects_in_every_line() -> None:
-    found = read(b'{"d":[{"a":1}]}\n{"d":[]}\n{"x":1}', format="NDJSON", records="$.d[*]")
+    text = b'{"d":[{"a":1}]}\n{"d":[]}\n{"x":1}'
+    found = read(text, format="NDJSON", records="$.d[*]", missingRecords="Ignore")
     assert found == (b'{"a":1}',)
+    with pytest.raises(MalformedAnswerError, match=r"line 3 of the answer: records is \$\.d"):
+        read(text, format="NDJSON", records="$.d[*]")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "gap"),
+    [
+        ("$.data[*]", b'{"error": "x", "code": 3}', r"\$ must hold 'data', found 'error', 'code'"),
+        ("$.data[*]", b"{}", r"\$ must hold 'data', found no members"),
+        ("$.data", b'{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}', "'e' and 1 more"),
+        ("$.a.b[?@.c]", b'{"a": [1]}', r"\$\.a must be an object to hold 'b', found an array"),
+        ("$.a[*]", b'{"a": "x"}', r"\$\.a must be an array or an object, found a string"),
+        ("$[*]", b"7", r"\$ must be an array or an object, found a number"),
+        ("$..item", b'"[1]"', r"\$ must be an array or an object, found a string"),
+        ("$['a b'].c", b'{"a b": {}}', r"\$\.a b must hold 'c', found no members"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told(path: str, body: bytes, gap: str) -> None:
+    with pytest.raises(MalformedAnswerError, match=gap):
+        read(body, records=path)
+    assert read(body, records=path, missingRecords="Ignore") == ()
+
+
+@given(document=documents, members=st.lists(names, max_size=3), elements=st.booleans())
+def test_where_something_is_found_there_is_no_gap(
+    *, document: object, members: list[str], elements: bool
+) -> None:
+    below = "".join([*(f".{name}" for name in members), "[*]" if elements else ""])
+    short, long = Path("$" + below, "f"), Path("$" + below.replace(".a", "['a']"), "f")
+    assert short.gap(document) == long.gap(document)
+    assert not list(short.all(document)) or short.gap(document) is None
 
 
 @pytest.mark.parametrize(
