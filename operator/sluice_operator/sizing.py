@@ -11,7 +11,7 @@ from sluice_api.sink import Buffer
 from sluice_api.spec import Archiver, Batch, Fetcher, IngestionJobSpec, Resources, Writer
 from sluice_operator.observed import NodeSize, Role
 from sluice_workers.fetch import unsent
-from sluice_workers.fetch.http import arriving
+from sluice_workers.fetch.http import arriving, progress
 from sluice_workers.write.reader import fetch_bytes
 
 MIB: Final = 1 << 20
@@ -44,11 +44,18 @@ def fetcher(spec: Fetcher, http: Http | None = None) -> Resources:
     """Return the user's resources, or those that processes, concurrency and answers need."""
     if spec.resources is not None:
         return spec.resources
-    longest = http.max_response_bytes if http is not None else 0
-    answers = max(arriving.MOST, longest) + PARSED_COPIES * longest if longest else 0
     in_hand = spec.window.max_bytes + spec.concurrency * IN_FLIGHT + unsent.MOST
-    each = PROCESS + in_hand + answers
+    each = PROCESS + in_hand + (_answers(http) if http is not None else 0)
     return _resources(Decimal(spec.processes) / 10, SUPERVISOR + spec.processes * each)
+
+
+def _answers(http: Http) -> int:
+    """Return the bytes of large items, one beyond their budget, and of one answer that is parsed.
+
+    With pages an item holds those that it has read, and what waits for another attempt is kept.
+    """
+    pages = http.max_item_bytes + progress.MOST if http.pagination is not None else 0
+    return arriving.MOST + pages + (1 + PARSED_COPIES) * http.max_response_bytes
 
 
 def writer(spec: Writer, batch: Batch, partitions: int, buffer: Buffer) -> Resources:

@@ -162,7 +162,7 @@ async def test_large_answers_that_wait_to_be_read_hold_up_no_other(
     tmp_path: Path, backend: Backend, clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only one may be read at once, while all others of the connection have begun."""
-    path = "sluice_workers.fetch.http.exchange.Arriving"
+    path = "sluice_workers.fetch.http.api.Arriving"
     monkeypatch.setattr(path, lambda: Arriving(1 << 20))
     with nginx(tmp_path, backend) as server:
         clients.append(client := Client(server.port, records="$.data[*]"))

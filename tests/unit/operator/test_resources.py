@@ -9,6 +9,7 @@ import pytest
 
 from operator_examples import archived, job, ready_status, replay
 from sluice_api.http import Http
+from sluice_api.pagination import LinkHeader, Pagination
 from sluice_api.sink import Buffer
 from sluice_api.spec import Batch, Fetcher, Window, Writer
 from sluice_operator import plan, resources, sizing, worker_settings
@@ -203,6 +204,9 @@ def test_more_work_in_hand_asks_for_more_memory() -> None:
     long = Http(url="http://api/{key}", max_response_bytes=8 << 20)
     asked = sizing.fetcher(Fetcher(processes=1), long).requests["memory"].number
     assert asked >= memory(Fetcher(processes=1)) + arriving.MOST + (8 << 20)
+    pages = long.model_copy(update={"pagination": Pagination(link_header=LinkHeader())})
+    more = sizing.fetcher(Fetcher(processes=1), pages).requests["memory"].number
+    assert more >= asked + pages.max_item_bytes
     assert memory(Fetcher(processes=1)) > unsent.MOST + sizing.PROCESS
     usual, few = Batch(), 12
     needed = writer_memory(usual, few)

@@ -9,6 +9,7 @@ from sluice_api.http import Http
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, Origin, OriginPausedError, origin_of
+from sluice_workers.fetch.http.arriving import Arriving, Share
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.credentials import Credentials
 from sluice_workers.fetch.http.exchange import Answer, Exchange, Permission, failure
@@ -23,8 +24,6 @@ from sluice_workers.fetch.routes import Route
 from sluice_workers.fetch.untold import of_values
 from sluice_workers.wire import FailureReason
 
-PARKED_BYTES: Final = 16 << 20
-"""What the items that wait for their next attempt keep of their pages, in one process."""
 _RESUMABLE: Final = PASSING | {FailureReason.PROXY, FailureReason.NO_PERMIT}
 PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that say nothing of the page that was asked for."""
@@ -56,7 +55,8 @@ class Api:
         origins = self._exchange.origins
         self._pages = Pages(http.pagination, origins) if http.pagination else None
         self._most_bytes = http.max_item_bytes
-        self._parked = Parked(PARKED_BYTES)
+        self._parked = Parked()
+        self._arriving = Arriving()
 
     def origin(self, item: Item) -> Origin:
         """Return whom an item's next request asks; empty where none can be made."""
@@ -74,42 +74,55 @@ class Api:
 
         Raises ``OriginPausedError`` when it is led to an origin that counts as down.
         """
+        with self._arriving.share() as share:
+            try:
+                if self._pages is None:
+                    return await self._ask_once(self._requests.first(item), route, share)
+                return await self._ask_pages(item, self._pages, route, share)
+            except (InvalidItemError, TooLargeError) as error:
+                return failure(error)
+
+    async def _ask_pages(
+        self, item: Item, pages: Pages, route: Route, share: Share
+    ) -> Fetched | Failure:
+        """Ask for the pages of an item that are not there yet. Raises ``InvalidItemError``."""
+        key = (item.partition, item.offset)
+        await share.keep(self._parked.size(key))
+        progress = self._parked.take(key)
+        if progress is None:
+            progress = Progress(*pages.first(self._requests.first(item)))
         try:
-            if self._pages is None:
-                return await self._ask_once(self._requests.first(item), route)
-            parked = self._parked.take((item.partition, item.offset))
-            progress = parked or Progress(*self._pages.first(self._requests.first(item)))
-        except (InvalidItemError, TooLargeError) as error:
-            return failure(error)
-        try:
-            return await self._walk(item, progress, self._pages, route)
+            while (outcome := await self._ask_page(item, progress, pages, route, share)) is None:
+                metrics.PAGES.inc()
+                await share.keep(progress.size)
+                await self._exchange.permitted(progress.request.url)
         except OriginPausedError:
             if progress.walk.pages:
-                self._parked.put((item.partition, item.offset), progress)
+                self._parked.put(key, progress)
             raise
+        return outcome
 
-    async def _ask_once(self, request: Request, route: Route) -> Fetched | Failure:
+    async def _ask_once(self, request: Request, route: Route, share: Share) -> Fetched | Failure:
         """Ask for an item that is one request. Raises ``TooLargeError``."""
-        answer = await self._exchange.ask(request, request.url, route)
+        answer = await self._exchange.ask(request, request.url, route, share)
         if isinstance(answer, Failure):
             return answer
         self._check(size_of(answer.records))
         return Fetched(answer.records, datetime.now(UTC), answer.rest)
 
-    async def _walk(
-        self, item: Item, progress: Progress, pages: Pages, route: Route
-    ) -> Fetched | Failure:
-        while True:
-            outcome = await self._exchange.ask(progress.request, progress.walk.home, route)
-            if isinstance(outcome, Failure):
-                return self._stopped(item, progress, outcome)
-            try:
-                if not self._follow(progress, outcome, pages):
-                    return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
-            except (TooLargeError, PaginationError, MalformedAnswerError) as error:
-                return failure(error, outcome.hidden)
-            metrics.PAGES.inc()
-            await self._exchange.permitted(progress.request.url)
+    async def _ask_page(
+        self, item: Item, progress: Progress, pages: Pages, route: Route, share: Share
+    ) -> Fetched | Failure | None:
+        """Ask for one page; None when another follows, and only records are left of it."""
+        outcome = await self._exchange.ask(progress.request, progress.walk.home, route, share)
+        if isinstance(outcome, Failure):
+            return self._stopped(item, progress, outcome)
+        try:
+            if self._follow(progress, outcome, pages):
+                return None
+        except (TooLargeError, PaginationError, MalformedAnswerError) as error:
+            return failure(error, outcome.hidden)
+        return Fetched(tuple(progress.records), datetime.now(UTC), outcome.rest)
 
     def _follow(self, progress: Progress, answer: Answer, pages: Pages) -> bool:
         """Take a page's records; return whether another page is to be asked for."""

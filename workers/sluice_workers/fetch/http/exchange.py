@@ -17,7 +17,7 @@ from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.breakers import Gate, OriginPausedError, origin_of
 from sluice_workers.fetch.connection import ERRORS, connection_failure
 from sluice_workers.fetch.http.answer import Reader, Records, Whole
-from sluice_workers.fetch.http.arriving import Arriving, Share
+from sluice_workers.fetch.http.arriving import Share
 from sluice_workers.fetch.http.body import MalformedAnswerError, TooLargeError
 from sluice_workers.fetch.http.credentials import (
     AuthenticationError,
@@ -95,6 +95,7 @@ class _Sending:
     request: Request
     home: str
     route: Route
+    share: Share
     grant: Grant | None = None
     refreshed: bool = False
     untold: list[Untold] = field(default_factory=list)
@@ -139,16 +140,18 @@ class Exchange:
         self._responses = Responses(http.responses, authenticated=http.auth is not None)
         self._timeout = http.timeout.seconds
         self._bounds = Bounds(http.max_response_bytes, http.min_bytes_per_second)
-        self._arriving = Arriving()
         self._most_redirects = http.max_redirects
 
-    async def ask(self, request: Request, home: str, route: Route) -> Answer | Failure:
+    async def ask(
+        self, request: Request, home: str, route: Route, share: Share
+    ) -> Answer | Failure:
         """Send a request that is permitted; what it leads to besides waits for permission.
 
-        Each takes the timeout at the most. ``home`` is the URL of the item's first request. Raises
+        Each takes the timeout at the most. ``home`` is the URL of the item's first request,
+        ``share`` holds what is read until its owner keeps something else. Raises
         ``OriginPausedError`` when it is led to an origin that counts as down.
         """
-        sending = _Sending(request, home, route, untold=[self._untold])
+        sending = _Sending(request, home, route, share, untold=[self._untold])
         try:
             outcome = await self._ask(sending)
             if isinstance(outcome, Answer):
@@ -193,10 +196,6 @@ class Exchange:
 
     async def _send(self, sending: _Sending) -> Answer | Failure | None:
         """Send once; None when what ``sending`` has become must be sent too."""
-        with self._arriving.share() as share:
-            return await self._exchanged(sending, share)
-
-    async def _exchanged(self, sending: _Sending, share: Share) -> Answer | Failure | None:
         request = sending.request
         url, headers = self._dressed(sending)
         async with (
@@ -218,7 +217,7 @@ class Exchange:
             if meaning is None or meaning.action is Action.SUCCESS:
                 success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
                 reader = self._records.reader() if success else Whole(self._records)
-                await self._bounds.read(response, reader, share, limit)
+                await self._bounds.read(response, reader, sending.share, limit)
         if meaning is None:
             meaning = self._responses.meaning(status, reader.document if reader else None)
         if meaning.action is Action.SUCCESS or meaning.action is Action.IGNORE:

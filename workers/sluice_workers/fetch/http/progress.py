@@ -11,6 +11,8 @@ from typing import Final
 from sluice_workers.fetch.http.pagination import Walk
 from sluice_workers.fetch.http.request import Request
 
+MOST: Final = 16 << 20
+"""Bytes that are kept in one process."""
 ENTRY: Final = 1024
 """Bytes that one entry counts for besides its records."""
 
@@ -34,7 +36,7 @@ class Progress:
 class Parked:
     """Keeps progress between attempts, within a bound of bytes."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._size = 0
         self._kept: OrderedDict[Key, Progress] = OrderedDict()
@@ -52,6 +54,11 @@ class Parked:
         """Return the request for the page that an item goes on with, if it is kept."""
         found = self._kept.get(key)
         return found.request if found else None
+
+    def size(self, key: Key) -> int:
+        """Return what the records that are kept for an item count for, in bytes."""
+        found = self._kept.get(key)
+        return found.size if found else 0
 
     def take(self, key: Key) -> Progress | None:
         """Return what was kept for an item, once."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice_workers.fetch.http.answer import Reader
-from sluice_workers.fetch.http.arriving import FREE, Share
+from sluice_workers.fetch.http.arriving import Share
 from sluice_workers.fetch.http.body import TooLargeError, decoder
 from sluice_workers.fetch.http2.session import Response
 
@@ -49,18 +49,17 @@ class Bounds:
                 size += len(piece)
                 if size > self.most_bytes:
                     raise self._too_large()
-                if size > FREE:
-                    begin += await share.cover(expected, limit)
+                if share.lacks(size):
+                    begin += await share.cover(max(size, expected), limit)
                 reader.feed(piece)
-        share.keep(size)
         if decode is not None:
             decode.end()
         reader.end()
 
     def _expected(self, length: str) -> int:
-        """Return how long an answer may become."""
+        """Return how long an answer is, as far as it tells; 0 where it does not."""
         known = length.isascii() and length.isdigit() and len(length) < LONGEST_NUMBER
-        return min(int(length), self.most_bytes) if known else self.most_bytes
+        return min(int(length), self.most_bytes) if known else 0
 
     def _check(self, arrived: int, begin: float) -> None:
         if arrived > self.most_bytes:
