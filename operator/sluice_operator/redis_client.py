@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice_api.errors import ConfigurationError, DependencyError
+from sluice_workers.redis_client import UNREADABLE
 
 TIMEOUT: Final = 3.0
 """Seconds that Redis has for one answer."""
@@ -24,9 +25,7 @@ async def connected(url: str) -> AsyncIterator[Redis]:
         client = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
     except ValueError:
         # What is wrong with it may be told by a part of its password.
-        raise ConfigurationError(
-            "the URL of Redis must be redis://[user:password@]host[:port][/database], or rediss://"
-        ) from None
+        raise ConfigurationError(UNREADABLE) from None
     try:
         yield client
     except (RedisError, OSError) as error:

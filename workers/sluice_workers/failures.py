@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka.errors import KafkaError
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import ReadOnlyError
+from redis.asyncio import Redis
 
 from sluice_api.errors import DependencyError, RecordTooLargeError
 from sluice_api.names import JobName
@@ -19,8 +18,6 @@ MAX_HEADER_BYTES: Final = 8 << 10
 """What a message's own headers may come to, to be kept: brokers bound the message as a whole."""
 MIN_MESSAGE: Final = 256
 """Characters of a message that are kept of it, where the dead topic takes little."""
-CONNECTIONS: Final = 32
-"""Connections to Redis that a process opens at the most."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -142,20 +139,3 @@ def _ranks(dead: Sequence[wire.DeadItem]) -> dict[str, int]:
 
 def _encoded(dead: wire.DeadItem) -> bytes:
     return dead.model_dump_json(by_alias=True).encode()
-
-
-def connect(url: str) -> Redis:
-    """Return a client of Redis that gives up on an answer after some seconds.
-
-    Who finds all connections in use waits: thousands of items may be given up at one moment. A
-    command whose connection breaks is sent once more.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        socket_timeout=5,
-        socket_connect_timeout=5,
-        # A server that was demoted keeps its connections: a new one leads to its successor.
-        retry_on_error=[ReadOnlyError],
-    )
-    return Redis.from_pool(pool)

@@ -2,7 +2,7 @@
 
 <folder>/settings/<role>.json   what the operator decided, from a ConfigMap
 <folder>/kafka/                 bootstrapServers, securityProtocol, … from a Secret
-<folder>/redis/url              from a Secret
+<folder>/redis/url              from a Secret; followed when it changes
 <folder>/sink/<key>             the sink's connection URI, from a Secret
 <folder>/archive/<name>         the keys of the archive's bucket, from a Secret
 <folder>/source/<key>           the connection URI of a Postgres source, from a Secret

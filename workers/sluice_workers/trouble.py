@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from sluice_workers.state import Trouble
 
@@ -12,6 +13,10 @@ LASTS: Final = 5.0
 PAUSE: Final = 1.0
 """Seconds between two tries of what failed outside."""
 _LOG: Final = logging.getLogger(__name__)
+
+
+Say: TypeAlias = Callable[[str, str], None]
+"""Takes the reason and the message of a trouble."""
 
 
 class Troubles:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from integration.fetch.proxy_servers import listens
 from integration.processes import free_port
@@ -34,6 +35,7 @@ class OwnRedis:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
+        """Start, without a password."""
         arguments = ("--port", str(self._port), "--bind", "127.0.0.1", "--save", "")
         program, environment = command("bin/redis-server", *arguments)
         self._process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL)
@@ -42,6 +44,14 @@ class OwnRedis:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+async def change_password(url: str, password: str) -> str:
+    """Have the Redis of a URL want another password of everybody; return the URL for that one."""
+    async with Redis.from_url(url) as client:
+        await client.config_set("requirepass", password)
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+    return f"redis://:{password}@{url.rpartition('@')[2].removeprefix('redis://')}"
 
 
 class Nginx:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 
 from integration.fetch.servers import OwnRedis, own_redis
-from sluice_workers.failures import connect
+from sluice_workers.redis_client import connect
 
 
 class Address:

@@ -27,7 +27,7 @@ from sluice_api.spec import Compression
 from sluice_migrations import target
 from sluice_migrations.database import within
 from sluice_operator.sink import Database, forget
-from sluice_workers import failures
+from sluice_workers import failures, redis_client
 from sluice_workers.producer import Producer
 from sluice_workers.settings import WriterSettings
 from sluice_workers.write.database import connect
@@ -181,7 +181,7 @@ async def test_mergers_of_the_same_slices_merge_each_chunk_once(
     await found.produce(range(5000), lambda _: 1)
     async with locked(found), writer(found):
         await found.wait_for_offsets(5000)
-    redis = failures.connect(redis_url)
+    redis = redis_client.connect(redis_url)
     producer = Producer(found.kafka, Compression.NONE)
     given_up = failures.Failures(redis, producer, found.settings.dead, found.job)
     mergers = [merger(found, given_up) for _ in range(3)]

@@ -14,12 +14,13 @@ from sluice_workers.fetch.http.api import Api
 from sluice_workers.fetch.http.credentials import Credentials, Static
 from sluice_workers.fetch.http.exchange import Permission
 from sluice_workers.fetch.http.oauth2 import ClientCredentials
-from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes, Say
+from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
 from sluice_workers.fetch.permits import Permits
 from sluice_workers.fetch.rate_limit import Limiter, TokenBucket
 from sluice_workers.fetch.rest import SharedRest
 from sluice_workers.fetch.routes import Direct, Routes
 from sluice_workers.settings import FetcherSettings, read_secret
+from sluice_workers.trouble import Say
 
 
 class Assembly:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice_api.errors import DependencyError
-from sluice_workers import failures, kafka
+from sluice_workers import kafka, redis_client
 from sluice_workers.failures import Failures
 from sluice_workers.fetch import metrics, retry
 from sluice_workers.fetch.assembly import Assembly
@@ -36,7 +36,7 @@ from sluice_workers.meter import Meter
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
 from sluice_workers.runtime.cancel import cancel
-from sluice_workers.settings import FetcherSettings, KafkaConnection, read_text
+from sluice_workers.settings import FetcherSettings, KafkaConnection
 from sluice_workers.state import ProcessState
 from sluice_workers.trouble import PAUSE, Troubles, pause
 
@@ -71,7 +71,7 @@ class Fetcher:
         """Fetch until told to stop; what fails outside is tried again for ever."""
         settings, folder = self._settings, self._context.folder
         connection = KafkaConnection.read(folder)
-        redis = failures.connect(read_text(folder / "redis" / "url").strip())
+        redis = redis_client.connect(url := redis_client.read_url(folder))
         self._producer = Producer(connection, settings.compression)
         self._failures = Failures(redis, self._producer, settings.dead, settings.job)
         recoveries = Recoveries(self._failures)
@@ -105,12 +105,13 @@ class Fetcher:
             self._troubles,
             self._intake.finish,
         )
-        reporting = asyncio.create_task(self._report())
+        following = redis_client.follow(redis, url, folder, self._troubles.say)
+        beside = [asyncio.create_task(work) for work in (self._report(), following)]
         try:
             if await self._start(consumer, connection):
                 await self._work(connection)
         finally:
-            reporting.cancel()
+            await cancel(beside)
             await self._close(consumer, redis)
 
     async def _start(self, consumer: Any, connection: KafkaConnection) -> bool:

@@ -5,10 +5,10 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.source import Proxies, Sticky
@@ -22,6 +22,7 @@ from sluice_workers.fetch.proxy import Proxy, parse_list
 from sluice_workers.fetch.routes import Route, choose, follow, preference
 from sluice_workers.runtime.cancel import cancel
 from sluice_workers.settings import read_text
+from sluice_workers.trouble import Say
 from sluice_workers.wire import FailureReason
 
 RENEW: Final = 2.0
@@ -32,7 +33,6 @@ TOTAL: Final = "host"
 """The name of the bound over all proxies."""
 SUSPECT: Final = frozenset({FailureReason.PROXY, FailureReason.CONNECTION, FailureReason.TIMEOUT})
 """Failures that may be the proxy's."""
-Say: TypeAlias = Callable[[str, str], None]
 _LOG: Final = logging.getLogger(__name__)
 
 

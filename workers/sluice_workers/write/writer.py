@@ -16,13 +16,14 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from redis.asyncio import Redis
 
 from sluice_api.errors import DependencyError
-from sluice_workers import failures, kafka
+from sluice_workers import kafka, redis_client
 from sluice_workers.failures import Failures
 from sluice_workers.membership import RebalanceLock, started
 from sluice_workers.producer import Producer
 from sluice_workers.runtime import ProcessContext
+from sluice_workers.runtime.cancel import cancel
 from sluice_workers.runtime.garbage import collect_seldom
-from sluice_workers.settings import KafkaConnection, WriterSettings, read_text
+from sluice_workers.settings import KafkaConnection, WriterSettings
 from sluice_workers.state import Trouble
 from sluice_workers.trouble import Troubles, pause
 from sluice_workers.write import metrics
@@ -88,7 +89,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def run(self) -> None:
         """Write until told to stop; what fails outside is tried again for ever."""
         connection = KafkaConnection.read(self._context.folder)
-        redis = failures.connect(read_text(self._context.folder / "redis" / "url").strip())
+        redis = redis_client.connect(url := redis_client.read_url(self._context.folder))
         producer = Producer(connection, self._settings.compression)
         self._failures = Failures(redis, producer, self._settings.dead, self._settings.job)
         self._consumer: AIOKafkaConsumer = kafka.consumer(
@@ -98,7 +99,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=fetch_bytes(self._settings.partitions),
         )
-        beside = [asyncio.create_task(self._report())]
+        following = redis_client.follow(redis, url, self._context.folder, self._troubles.say)
+        beside = [asyncio.create_task(work) for work in (self._report(), following)]
         try:
             if self._durable is not None:
                 self._merger = self._make_merger(redis)
@@ -109,8 +111,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 beside.append(asyncio.create_task(lag.run()))
                 await self._loop()
         finally:
-            for task in beside:
-                task.cancel()
+            await cancel(beside)
             await self._close(producer, redis)
 
     def _make_merger(self, redis: Redis) -> Merger:
