@@ -215,7 +215,8 @@ class Http(Model):
     """How the next page is asked for; one request tells all of an item unless given."""
     responses: tuple[ResponseRule, ...] = Field(default=(), max_length=32)
     """What answers mean; the first rule that fits decides. Without one, 2xx is Success, 429 is
-    RateLimited, 401 is RefreshToken where there is auth, and retry.statuses are Retry."""
+    RateLimited as is 403 that tells how long to wait, 401 is RefreshToken where there is auth, and
+    retry.statuses are Retry."""
     max_response_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     """Answers longer than this, decoded, are given up."""
     max_item_bytes: int = Field(default=16 << 20, ge=1024, le=256 << 20)

@@ -65,7 +65,10 @@ class Failure:
     def rate_limited(self) -> bool:
         """Whether the API refused only because it was asked too often."""
         if self.reason is FailureReason.HTTP_STATUS:
-            return self.status == HTTPStatus.TOO_MANY_REQUESTS
+            # Some APIs, GitHub's for one, answer 403 until their quota is there again.
+            waits = self.rest is not None or self.retry_after is not None
+            forbidden = self.status == HTTPStatus.FORBIDDEN
+            return self.status == HTTPStatus.TOO_MANY_REQUESTS or (forbidden and waits)
         return self.reason is FailureReason.RATE_LIMITED
 
 

@@ -15,6 +15,8 @@ _WHOLE: Final = "$"
 _MARK: Final = codecs.BOM_UTF8
 """What some servers begin with; RFC 8259 lets readers pass it over."""
 
+_GZIP: Final = b"\x1f\x8b"
+
 
 class Reader(Protocol):
     """Takes an answer in pieces, and gives its records."""
@@ -42,6 +44,7 @@ class Records:
         self._fields = {
             name: Path(path, f"source.http.fields.{name}") for name, path in http.fields.items()
         }
+        self._elements = f"; {http.records}[*] selects its elements"
         self._may_lack = http.missing_records is Missing.IGNORE
         self._as_it_comes = http.records == _WHOLE and not http.fields
         self._lines = http.format is Format.NDJSON
@@ -66,7 +69,8 @@ class Records:
     def _record(self, value: object) -> bytes:
         if not isinstance(value, dict):
             raise MalformedAnswerError(
-                f"{self._path.text} must select JSON objects, found {kind(value)}"
+                f"records is {self._path.text}, which must select JSON objects, found {kind(value)}"
+                f"{self._elements if isinstance(value, list) else ''}"
             )
         try:
             return _bounded(wire.json_text(self._mapped(value) if self._fields else value))
@@ -109,7 +113,7 @@ class Whole:
     def records(self) -> tuple[bytes, ...]:
         """The records in it."""
         if self._error is not None:
-            raise MalformedAnswerError(f"the answer must be JSON: {self._error}") from self._error
+            raise _no_json("the answer", self._text, self._error) from self._error
         return self._records.of(self._document, self._text)
 
 
@@ -148,11 +152,18 @@ class Lines:
         try:
             self._found += self._records.of(orjson.loads(text), text)
         except orjson.JSONDecodeError as error:
-            raise MalformedAnswerError(
-                f"line {self._number} of the answer must be JSON: {error}"
-            ) from error
+            raise _no_json(f"line {self._number} of the answer", text, error) from error
         except MalformedAnswerError as error:
             raise MalformedAnswerError(f"line {self._number} of the answer: {error}") from error
+
+
+def _no_json(what: str, text: bytes, error: orjson.JSONDecodeError) -> MalformedAnswerError:
+    hint = ""
+    if text.startswith(_GZIP):
+        hint = "; it is gzip, which no content-encoding says"
+    elif (error.lineno, error.colno) == (2, 1):
+        hint = "; a document a line is format: NDJSON"
+    return MalformedAnswerError(f"{what} must be JSON: {error}{hint}")
 
 
 def _bounded(record: bytes) -> bytes:

@@ -79,6 +79,11 @@ class Static:
         auth = self._auth
         if auth.bearer is not None:
             (token,) = values
+            if token.lower().startswith("bearer "):
+                raise ConfigurationError(
+                    f"source.http.auth.bearer: {auth.secret[1][0]} of the Secret {auth.secret[0]}"
+                    " must be the token alone, found the word Bearer before it"
+                )
             return Grant({"authorization": f"Bearer {token}"}, None, Untold((token,)))
         if auth.basic is not None:
             user, password = values

@@ -81,7 +81,8 @@ def _compiled(path: str, field: str) -> tuple[Select, tuple[str, ...], bool]:
         query = _STRICT.compile(path)
     except JSONPathError as error:
         raise ConfigurationError(
-            f"{field}: must be a JSONPath such as $.data[*], found {path!r}: {error}"
+            f"{field}: must be a JSONPath such as $.data[*], found {path!r}:"
+            f" {str(error).partition(chr(10))[0]}"
         ) from error
 
     def select(document: object) -> Iterable[object]:

@@ -13,7 +13,7 @@ import orjson
 from sluice_api import pagination
 from sluice_api.errors import ConfigurationError
 from sluice_api.pagination import Place
-from sluice_workers.fetch.http.jsonpath import Path
+from sluice_workers.fetch.http.jsonpath import Path, kind
 from sluice_workers.fetch.http.origins import ForeignOriginError, Origins
 from sluice_workers.fetch.http.request import Request
 
@@ -139,7 +139,9 @@ class _Cursor:
         if not cursor:
             return None
         if self._settings.place is Place.QUERY and isinstance(cursor, dict | list):
-            raise PaginationError("the cursor must be text or a number to stand in the query")
+            raise PaginationError(
+                f"the cursor must be text or a number to stand in the query, found {kind(cursor)}"
+            )
         try:
             orjson.dumps(cursor)
         except TypeError as error:

@@ -1,13 +1,16 @@
 """What proves who sends the requests, and is told nobody."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from sluice_api.auth import Auth
+from sluice_api.errors import ConfigurationError
 from sluice_workers.fetch.addresses import Addresses
+from sluice_workers.fetch.http.credentials import Static
 from sluice_workers.wire import FailureReason
 from unit.workers.fetch.http.asked import Asked, text
 
@@ -121,6 +124,13 @@ async def test_a_secret_that_was_changed_is_read_when_the_api_refuses(api: Asked
     (api.folder / "token").write_text("new\n")
     assert await api.records() == [{"id": 1}]
     assert len(api.requests) == 3
+
+
+def test_a_token_that_brings_its_scheme_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("Bearer t-1")
+    auth = Auth.model_validate({"bearer": {"secretRef": {"name": "s"}}})
+    with pytest.raises(ConfigurationError, match="must be the token alone"):
+        Static(auth, tmp_path)
 
 
 def test_an_auth_names_its_secret() -> None:
