@@ -16,7 +16,7 @@ PATTERN: Final = (
     r"^((text|boolean|smallint|integer|bigint|real|double precision|date|interval|uuid|json|jsonb"
     r"|bytea|inet|cidr|varchar(\([1-9][0-9]{0,7}\))?|char\([1-9][0-9]{0,7}\)"
     r"|numeric(\([1-9][0-9]{0,3}(,[0-9]{1,4})?\))?|(time|timestamp|timestamptz)(\([0-6]\))?"
-    r"|[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62})(\[\])?)$"
+    r"|[A-Za-z_][A-Za-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]{0,62})(\[\])?)$"
 )
 _ALLOWED: Final = (
     "text, varchar, varchar(n), char(n), boolean, smallint, integer, bigint, real,"

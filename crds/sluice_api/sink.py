@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from sluice_api.archive import Archive
 from sluice_api.column_type import ColumnType
+from sluice_api.identifiers import NAME, QUALIFIED, quoted
 from sluice_api.model import Model, rule, rules
 from sluice_api.references import SecretKeyReference
 
@@ -69,10 +70,13 @@ class Column(Model):
     """The column's Postgres type: a built-in one such as bigint, numeric(10,2) or timestamptz, one
     of your own with its schema such as public.mood, or an array of one such as text[]."""
     path: str | None = Field(
-        default=None, max_length=512, pattern=r"^\$(\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]+\])*$"
+        default=None,
+        max_length=512,
+        pattern=r"^\$(\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]+\]|\['[^'\\]*'\])*$",
     )
     """Where the value is in the record: $ for all of it, or members and indexes such as
-    $.address.lines[0]; the column's own name when neither path nor metadata is given."""
+    $.address.lines[0] or $['first name']; the member of the column's own name when neither path nor
+    metadata is given."""
     metadata: Metadata | None = None
     """Fills the column with the item key, the item id, the record id or the time of the fetch."""
     nullable: bool = True
@@ -134,9 +138,22 @@ class PostgresSink(Model):
                 field=".columns",
             ),
             rule(
-                "self.columns.all(name, name.matches('^[a-z_][a-z0-9_]{0,62}$'))",
-                "'column names must match [a-z_][a-z0-9_]{0,62}'",
+                "self.columns.all(name, name.size() > 0 && bytes(name).size() <= 63)",
+                "'names must be of 1 to 63 bytes, found: %s'.format([self.columns.filter(name,"
+                " name.size() == 0 || bytes(name).size() > 63)])",
                 field=".columns",
+            ),
+            rule(
+                "!self.columns.exists(name,"
+                " name.startsWith('sluice.') || name.contains('\\u0000'))",
+                "'names must not begin with sluice., which Sluice keeps, nor hold a NUL'",
+                field=".columns",
+            ),
+            rule(
+                "[self.versionColumn, self.recordIdColumn].all(name, bytes(name).size() <= 63)"
+                " && self.table.split('.').all(name, bytes(name).size() <= 63)",
+                "'table and its schema, versionColumn and recordIdColumn must have at most 63 bytes"
+                " each'",
             ),
             rule(
                 "!self.table.startsWith('sluice.')",
@@ -194,8 +211,9 @@ class PostgresSink(Model):
 
     secret_ref: SecretKeyReference
     """The Secret that holds the connection URI."""
-    table: str = Field(max_length=127, pattern=r"^[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}$")
-    """The table, with its schema, such as public.users."""
+    table: str = Field(max_length=127, pattern=QUALIFIED)
+    """The table, with its schema, such as public.users; both as they are, without quotes and in
+    their own case."""
     mode: WriteMode = WriteMode.UPSERT
     """Upsert keeps the newest record of each key; Append keeps every record once."""
     key: tuple[str, ...] = Field(
@@ -214,10 +232,10 @@ class PostgresSink(Model):
     )
     """The columns that identify a row, when mode is Upsert."""
     columns: dict[str, Column] = Field(min_length=1, max_length=256)
-    """The columns that records fill, by name."""
-    version_column: str = Field(default="_sluice_version", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    """The columns that records fill, by name, each as it is: without quotes, in its own case."""
+    version_column: str = Field(default="_sluice_version", max_length=63, pattern=NAME)
     """A bigint column that keeps an older record from overwriting a newer one (Upsert)."""
-    record_id_column: str = Field(default="_sluice_record_id", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    record_id_column: str = Field(default="_sluice_record_id", max_length=63, pattern=NAME)
     """A unique text column that keeps a record from being stored twice (Append)."""
     record_ids: RecordIds = RecordIds.COLUMN
     """Where record ids are kept (Append): in recordIdColumn, or apart in sluice.record_ids, for
@@ -233,6 +251,17 @@ class PostgresSink(Model):
     otherwise it must exist and fit."""
     migrations: Migrations = Migrations()
     """What a migration may do besides what loses nothing."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The table's schema and its name."""
+        schema, _, name = self.table.partition(".")
+        return schema, name
+
+    @property
+    def quoted_table(self) -> str:
+        """The table as statements name it."""
+        return quoted(*self.place)
 
     @property
     def durable_buffer(self) -> DurableBuffer | None:

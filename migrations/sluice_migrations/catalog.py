@@ -100,7 +100,7 @@ class FoundTable:
 
 
 def read(connection: sa.Connection, table: str) -> FoundTable | None:
-    """Read a table ``schema.name``; None when there is none."""
+    """Read a table, named as in SQL; None when there is none."""
     relation = connection.execute(_RELATION, {"table": table}).one_or_none()
     if relation is None:
         return None
@@ -120,7 +120,7 @@ def read(connection: sa.Connection, table: str) -> FoundTable | None:
 
 
 def exists(connection: sa.Connection, kind: str, name: str) -> bool:
-    """Whether there is a ``type`` or a ``namespace`` of that name."""
+    """Whether there is a ``type`` or a ``namespace`` of that name, given as in SQL."""
     statement = sa.text(f"SELECT to_reg{kind}(:name) IS NOT NULL")
     return bool(connection.execute(statement, {"name": name}).scalar_one())
 

@@ -18,8 +18,10 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import CreateSchema
 
 from sluice_api.errors import ConfigurationError
+from sluice_api.identifiers import quoted
 from sluice_api.names import DATABASE_SCHEMA
 from sluice_migrations import catalog, jobs, tables
+from sluice_migrations.check import spelled
 from sluice_migrations.schema import METADATA
 from sluice_migrations.types import OwnType
 
@@ -107,8 +109,10 @@ def _with_schemas(
     for script in directives:
         upgrade = script.upgrade_ops
         for name in _schemas(upgrade.ops if upgrade else ()):
-            if not catalog.exists(connection, "namespace", name) and upgrade is not None:
-                upgrade.ops.insert(0, ops.ExecuteSQLOp(f"CREATE SCHEMA {name}"))
+            if not catalog.exists(connection, "namespace", quoted(name)) and upgrade is not None:
+                # To Alembic it is text in which a colon begins a parameter.
+                statement = f"CREATE SCHEMA {spelled(name)}".replace(":", "\\:")
+                upgrade.ops.insert(0, ops.ExecuteSQLOp(statement))
 
 
 def _schemas(operations: Iterable[ops.MigrateOperation]) -> set[str]:

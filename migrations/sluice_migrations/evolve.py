@@ -15,10 +15,11 @@ from alembic.runtime.migration import MigrationContext
 
 from sluice_api.column_type import TEXTS, TypeParts, holds
 from sluice_api.errors import ConfigurationError
+from sluice_api.identifiers import quoted
 from sluice_api.sink import PostgresSink
 from sluice_migrations import catalog, tables
 from sluice_migrations.catalog import FoundColumn, FoundTable
-from sluice_migrations.check import fits, wanted_types
+from sluice_migrations.check import fits, spelled, wanted_types
 from sluice_migrations.types import sql_type
 
 REWRITTEN: Final = 1 << 30
@@ -27,8 +28,8 @@ REWRITTEN: Final = 1 << 30
 
 def create(connection: sa.Connection, sink: PostgresSink) -> None:
     """Create a sink's table, and its schema where that is missing too."""
-    schema = sink.table.partition(".")[0]
-    if not catalog.exists(connection, "namespace", schema):
+    schema, _ = sink.place
+    if not catalog.exists(connection, "namespace", quoted(schema)):
         connection.execute(sa.schema.CreateSchema(schema))
     _invoke(connection, compare(connection, tables.metadata([sink])))
 
@@ -93,7 +94,8 @@ def _changes(sink: PostgresSink, found: FoundTable, column: FoundColumn, wanted:
         raise ConfigurationError(
             f"table {sink.table}: column {column.name} is {column.type}, wanted {wanted}, and the"
             f" change writes {found.size >> 20} MiB anew while nobody can read them: do it when"
-            f" that suits, by ALTER TABLE {sink.table} ALTER COLUMN {column.name} TYPE {wanted}"
+            f" that suits, by ALTER TABLE {spelled(*sink.place)}"
+            f" ALTER COLUMN {spelled(column.name)} TYPE {wanted.sql}"
         )
     return True
 
@@ -111,7 +113,7 @@ def rewrites(column: TypeParts, wanted: TypeParts) -> bool:
 
 
 def _retyped(operation: ops.AlterColumnOp, wanted: TypeParts) -> ops.AlterColumnOp:
-    using = f'"{operation.column_name}"::{wanted.sql}'
+    using = f"{quoted(operation.column_name)}::{wanted.sql}"
     return ops.AlterColumnOp(
         operation.table_name,
         operation.column_name,

@@ -32,7 +32,7 @@ def metadata(sinks: Iterable[PostgresSink]) -> sa.MetaData:
 
 def place(sink: PostgresSink) -> tuple[str | None, str]:
     """Return the schema, as Alembic calls it, and the name of a sink's table."""
-    schema, _, name = sink.table.partition(".")
+    schema, name = sink.place
     return (None if schema == DEFAULT_SCHEMA else schema), name
 
 
@@ -84,8 +84,8 @@ def differs(
     """Whether two types differ by their names in Postgres."""
     if isinstance(wanted, OwnType):
         schema = getattr(found, "schema", None) or column.table.schema or DEFAULT_SCHEMA
-        name = str(getattr(found, "name", found)).lower()
-        return wanted.name not in {f"{schema}.{name}", f"pg_catalog.{name}"}
+        name = str(getattr(found, "name", found))
+        return wanted.name not in {f"{schema}.{name}", f"pg_catalog.{name.lower()}"}
     shown, asked = (
         parts(spelled(each.compile(dialect=context.dialect).lower())) for each in (found, wanted)
     )

@@ -23,13 +23,13 @@ def prepare(connection: sa.Connection, sink: PostgresSink) -> None:
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
     connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     _refuse_unknown_types(connection, sink)
-    found = catalog.read(connection, sink.table)
+    found = catalog.read(connection, sink.quoted_table)
     if sink.manage:
         if found is None:
             evolve.create(connection, sink)
         else:
             evolve.follow(connection, sink, found)
-        found = catalog.read(connection, sink.table)
+        found = catalog.read(connection, sink.quoted_table)
     if found is None:
         raise ConfigurationError(
             f"table {sink.table} does not exist and spec.sink.postgres.manage is false: create it"

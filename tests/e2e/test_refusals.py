@@ -26,6 +26,11 @@ def key(*columns: str) -> dict[str, Any]:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
+        {"spec": {"sink": {"postgres": {"columns": {"ü" * 32: {"type": "text"}}}}}},
+        "spec.sink.postgres.columns: Invalid value: names must be of 1 to 63 bytes, found: "
+        f'["{"ü" * 32}"]',
+    ),
+    (
         {"metadata": {"name": "n" * 41}},
         "metadata.name must have at most 40 characters, found 41",
     ),

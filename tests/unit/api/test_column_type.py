@@ -26,7 +26,7 @@ def test_a_scale_that_is_not_given_is_zero() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["string", "varchar(0)", "varchar(x)", "text[][]", "int", "mood", "a.b.c", "Public.mood",
+    ["string", "varchar(0)", "varchar(x)", "text[][]", "int", "mood", "a.b.c", "Public-x.mood",
      "timestamptz(7)", "numeric(10, 2)", "text; drop table t", "x" * 200, "char", ""],
 )  # fmt: skip
 def test_what_is_no_type_is_refused_with_those_that_are(text: str) -> None:

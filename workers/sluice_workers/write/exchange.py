@@ -8,6 +8,7 @@ savepoint. Where a column cannot be NULL they are refused.
 from collections.abc import Sequence
 from typing import Final
 
+from sluice_api.identifiers import quoted
 from sluice_api.sink import PostgresSink, WriteMode
 from sluice_workers.write.message import Message
 from sluice_workers.write.refusal import sqlstate
@@ -37,9 +38,9 @@ Refused = tuple[Message, Row, Exception]
 
 def step_aside(sink: PostgresSink, columns: Sequence[str], table: str, buffer: str) -> str:
     """Return the statement that sets columns to NULL in the rows that the buffer will update."""
-    values = ", ".join(f'"{name}" = NULL' for name in columns)
-    same = " AND ".join(f'target."{name}" = new."{name}"' for name in sink.key)
-    version = f'"{bookkeeping_column(sink)}"'
+    values = ", ".join(f"{quoted(name)} = NULL" for name in columns)
+    same = " AND ".join(f"target.{name} = new.{name}" for name in map(quoted, sink.key))
+    version = quoted(bookkeeping_column(sink))
     return (
         f"UPDATE {table} AS target SET {values} FROM {buffer} AS new"
         f" WHERE {same} AND target.{version} <= new.{version}"

@@ -9,7 +9,7 @@ from sluice_api.sink import Column, Metadata
 from sluice_workers.write import message as headers
 from sluice_workers.write.message import Message, Messages
 
-_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
+_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]|\[([0-9]+)\]")
 
 Find = Callable[[Any, Message], Any]
 """Finds a value, given the record (a JSON value) and the message that held it."""
@@ -36,10 +36,12 @@ def finder_of_all(name: str, column: Column) -> FindAll:
 
 
 def _steps(name: str, column: Column) -> list[str | int]:
-    """Take ``$.a.b[0]`` apart: into a, b and 0."""
+    """Take ``$.a['b'][0]`` apart: into a, b and 0."""
+    if column.path is None:
+        return [name]
     return [
-        match[1] if match[1] is not None else int(match[2])
-        for match in _STEP.finditer(column.path or f"$.{name}")
+        int(index) if index else member or quoted
+        for member, quoted, index in _STEP.findall(column.path)
     ]
 
 

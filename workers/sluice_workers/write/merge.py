@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Final
 
 from sluice_api.column_type import TEXTS, TypeParts, parts, spelled
+from sluice_api.identifiers import quoted
 from sluice_api.sink import PostgresSink, WriteMode
 from sluice_workers.write import record_ids
 from sluice_workers.write.row import bookkeeping_column
@@ -44,24 +45,13 @@ class Statements:
     """Whether COPY takes rows right into the table: its types are those of the buffer."""
 
 
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def table_name(sink: PostgresSink) -> tuple[str, str]:
-    """Return a sink's schema and table."""
-    schema, _, name = sink.table.partition(".")
-    return schema, name
-
-
 def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statements:
     """Build a sink's statements.
 
     The buffer's name tells the shape of the table, so that one that was made for another shape, or
     for another job that shares the session through a pooler, is never taken for it.
     """
-    table = ".".join(map(quoted, table_name(sink)))
+    table = sink.quoted_table
     buffered = ", ".join(f"{quoted(name)} {kind}" for name, kind in buffer_columns(sink).items())
     buffer = f"sluice_{blake2b(repr((table, buffered, shape)).encode(), digest_size=8).hexdigest()}"
     create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {buffer} ({buffered}) ON COMMIT DELETE ROWS"

@@ -10,7 +10,7 @@ from sluice_api.sink import PostgresSink, RecordIds, WriteMode
 from sluice_workers.write.offsets import Owner
 
 PLACE: Final = {"sluice.partition": "integer", "sluice.offset": "bigint"}
-"""The buffer's columns that tell where a record was read; no column of a mapping has a dot."""
+"""The buffer's columns that tell where a record was read; no column of a mapping begins so."""
 _APPEND: Final = """
     WITH again AS (
       UPDATE sluice.record_ids AS known

@@ -17,9 +17,7 @@ from sluice_workers.write.merge import (
     SHAPE,
     Statements,
     buffer_columns,
-    quoted,
     statements,
-    table_name,
 )
 from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
@@ -46,7 +44,7 @@ class Transaction:
         self._sink = sink
         self._arguments = record_ids.arguments(sink, owner)
         self._columns = list(buffer_columns(sink))
-        self._schema, self._table = table_name(sink)
+        self._schema, self._table = sink.place
         self._sql = sql
 
     async def insert(self, rows: Sequence[Row]) -> None:
@@ -134,7 +132,7 @@ class Transaction:
 
     async def _step_aside(self, rows: Sequence[Row]) -> bool:
         """Have rows of the table step aside; say whether there are columns by which they can."""
-        table = ".".join(map(quoted, (self._schema, self._table)))
+        table = self._sink.quoted_table
         names = exchange.candidates(self._sink)
         found = await self.connection.fetch(exchange.COLUMNS, table, names)
         columns = [row["attname"] for row in found]
@@ -200,8 +198,7 @@ class Session:
         """Begin a transaction for an owner, and commit it. Raises what asyncpg raises."""
         async with self._begun():
             if self._statements is None:
-                table = ".".join(table_name(self._sink))
-                shape = await self._connection.fetch(SHAPE, table)
+                shape = await self._connection.fetch(SHAPE, self._sink.quoted_table)
                 self._statements = statements(self._sink, [tuple(row) for row in shape])
             yield Transaction(self._connection, self._sink, self._statements, owner)
 
