@@ -65,6 +65,29 @@ async def test_a_broken_target_is_told_and_waited_for(world: World, reason: str)
     assert await dead_items(world) == []
 
 
+CHANGED = {
+    "ALTER TABLE users DROP CONSTRAINT users_pkey": "ALTER TABLE users ADD PRIMARY KEY (id)",
+    "CREATE RULE told AS ON INSERT TO users DO ALSO NOTIFY users": "DROP RULE told ON users",
+}
+
+
+async def test_a_table_that_changes_under_a_writer_doubles_nothing(world: World) -> None:
+    """COPY into the table would pass it over, while the writer thinks that all rows are new."""
+    await world.produce(range(100), lambda _: 1)
+    port, total = free_port(), 100
+    async with pod("write", world.folder, port=port):
+        await world.wait_for_offsets(total)
+        for changed, undone in CHANGED.items():
+            await execute(world, changed)
+            await world.produce(range(100), lambda _: 2)
+            await wait_for_trouble(port, "TableMismatch")
+            await execute(world, undone)
+            total += 100
+            await world.wait_for_offsets(total)
+    await assert_newest(world, 100, 2)
+    assert await dead_items(world) == []
+
+
 async def test_who_violates_a_secondary_constraint_is_dead_alone(world: World) -> None:
     await execute(world, "ALTER TABLE users ADD CONSTRAINT one_name UNIQUE (name)")
     await world.produce(range(1, 200), lambda number: number)

@@ -43,6 +43,9 @@ class Statements:
     merge: str
     direct: bool
     """Whether COPY takes rows right into the table: its types are those of the buffer."""
+    mergeable: str
+    """Fails as a merge would, without one: for rules, or where no unique index is on the identity,
+    COPY would double rows and say nothing. It locks the table, so what it finds holds."""
 
 
 def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statements:
@@ -62,6 +65,17 @@ def statements(sink: PostgresSink, shape: Sequence[tuple[str, ...]]) -> Statemen
         empty_of_few=f"DELETE FROM pg_temp.{buffer}",
         merge=_merge(sink, table, f"pg_temp.{buffer}"),
         direct=_direct(sink, shape),
+        mergeable=_mergeable(sink, table),
+    )
+
+
+def _mergeable(sink: PostgresSink, table: str) -> str:
+    identity = ", ".join(map(quoted, sink.identity))
+    nothing = ", ".join("NULL" for _ in sink.identity)
+    # Planned and not executed: no trigger fires, not even one for the statement.
+    return (
+        f"EXPLAIN INSERT INTO {table} ({identity}) VALUES ({nothing})"
+        f" ON CONFLICT ({identity}) DO NOTHING"
     )
 
 

@@ -55,6 +55,7 @@ class Transaction:
         if not self._sql.direct:
             await self.merge(rows)
             return
+        await self.connection.execute(self._sql.mergeable)
         await self.connection.copy_records_to_table(
             self._table, schema_name=self._schema, records=rows, columns=self._columns
         )
