@@ -15,7 +15,7 @@ from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
 from sluice_workers.write.row import Row
 from sluice_workers.write.session import Session
-from sluice_workers.write.slices import Slice, full
+from sluice_workers.write.slices import Slice, full, total
 
 LOOK: Final = 0.5
 """Seconds between two looks whether a full buffer has room again."""
@@ -107,8 +107,7 @@ class Appender:
 
 
 def _full(slices: Sequence[Slice], limits: DurableBuffer) -> str:
-    records = sum(each.records for each in slices)
-    size = sum(each.bytes for each in slices)
+    records, size = total(slices)
     return (
         f"the durable buffer holds {records:,} records of {size:,} bytes: writers wait until"
         " less is left to merge; sink.postgres.durable.maxRecords is"

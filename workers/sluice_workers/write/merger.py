@@ -25,7 +25,7 @@ from sluice_workers.write.reader import Reader
 from sluice_workers.write.refusal import ERRORS, failure
 from sluice_workers.write.row import RowParser, identify
 from sluice_workers.write.session import Session, Transaction
-from sluice_workers.write.slices import Slice, choose, merged
+from sluice_workers.write.slices import Slice, choose, merged, total
 
 IDLE: Final = 0.5
 """Seconds between two looks for records that others have appended, or are merging."""
@@ -158,8 +158,9 @@ class Merger:
 
     def _note(self, slices: list[Slice], positions: Mapping[int, int]) -> None:
         self.merged = merged(slices, self._settings.records.generation, positions)
-        metrics.DURABLE_RECORDS.set(sum(each.records for each in slices))
-        metrics.DURABLE_BYTES.set(sum(each.bytes for each in slices))
+        records, size = total(slices)
+        metrics.DURABLE_RECORDS.set(records)
+        metrics.DURABLE_BYTES.set(size)
         metrics.DURABLE_AGE.set(max((each.age for each in slices), default=0.0))
 
     def _parse(self, taken: Taken) -> Batch:

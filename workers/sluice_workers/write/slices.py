@@ -59,19 +59,22 @@ def choose(
     chosen: list[Slice] = []
     for each in waiting:
         alike = (each.partition in mine, each.generation) == (own, first.generation)
-        enough = sum(taken.records for taken in chosen) >= records
-        heavy = sum(taken.bytes for taken in chosen) >= size
-        if not alike or enough or heavy:
+        taken, heavy = total(chosen)
+        if not alike or taken >= records or heavy >= size:
             break
         chosen.append(each)
     partitions = tuple(each.partition for each in chosen)
     return Choice(first.generation, partitions, own and first.age >= OVERDUE)
 
 
+def total(slices: Sequence[Slice]) -> tuple[int, int]:
+    """Return how many records are buffered, and their bytes."""
+    return sum(each.records for each in slices), sum(each.bytes for each in slices)
+
+
 def full(slices: Sequence[Slice], limits: DurableBuffer) -> bool:
     """Whether writers must wait for mergers."""
-    records = sum(each.records for each in slices)
-    size = sum(each.bytes for each in slices)
+    records, size = total(slices)
     return records >= limits.max_records or size >= limits.max_bytes
 
 
