@@ -29,7 +29,7 @@ def item(message: Message) -> str:
 
 def record_id(message: Message) -> str:
     """Return a record's id."""
-    return wire.record_id(item(message), int(_header(message, wire.ORDINAL)))
+    return wire.record_id(item(message), _number(message, wire.ORDINAL))
 
 
 def record_ids(messages: Messages) -> list[str]:
@@ -43,12 +43,20 @@ def record_ids(messages: Messages) -> list[str]:
 
 def version(message: Message) -> int:
     """Return a record's version."""
-    return int(_header(message, wire.VERSION))
+    return _number(message, wire.VERSION)
 
 
 def versions(messages: Messages) -> list[int]:
     """Return the records' versions."""
     return list(map(int, _headers(messages, wire.VERSION)))
+
+
+def _number(message: Message, name: str) -> int:
+    found = _header(message, name)
+    try:
+        return int(found)
+    except ValueError:
+        raise ValueError(f"the header {name} must be a whole number, found {found!r}") from None
 
 
 def _header(message: Message, name: str) -> bytes:
