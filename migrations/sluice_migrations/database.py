@@ -24,6 +24,8 @@ TIMEOUT: Final = 15.0
 """Seconds that the database has to accept a connection."""
 _IN_USE: Final = frozenset({"55P03", "40P01"})
 """lock_not_available and deadlock_detected."""
+_THERE: Final = "42P07"
+"""duplicate_table."""
 Found = TypeVar("Found")
 
 
@@ -85,14 +87,25 @@ async def within(uri: str, work: Callable[[Connection], Found]) -> Found:
             "DatabaseUnreachable", f"the sink's database does not answer: {error}"
         ) from error
     except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        text = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        if getattr(getattr(error, "orig", error), "sqlstate", None) in _IN_USE:
+        text, state = _words(getattr(error, "orig", None) or error)
+        if state in _IN_USE:
             raise DependencyError(
                 "TableInUse", f"another session holds what the migration needs: {text}"
             ) from error
         raise ConfigurationError(f"the sink's database refuses: {text}") from error
     finally:
         await found.dispose()
+
+
+def _words(error: BaseException) -> tuple[str, str | None]:
+    """Return what the database says of an error, with its detail, and the SQLSTATE."""
+    text = str(error).partition("\n")[0]
+    # SQLAlchemy wraps asyncpg's error, and leaves the detail behind.
+    detail = getattr(error.__cause__ or error, "detail", None)
+    state = getattr(error, "sqlstate", None)
+    if state == _THERE:
+        text += ": where it is as the newest revision makes it, `alembic stamp head` says so"
+    return (f"{text} ({detail})" if detail else text), state
 
 
 def _in_public(connection: Connection, work: Callable[[Connection], Found]) -> Found:

@@ -76,17 +76,23 @@ def options(tables: sa.MetaData) -> dict[str, Any]:
 
 def differs(
     context: MigrationContext,
-    column: sa.Column[Any],
+    _column: sa.Column[Any],
     _wanted: sa.Column[Any],
     found: sa.types.TypeEngine[Any],
     wanted: sa.types.TypeEngine[Any],
 ) -> bool:
     """Whether two types differ by their names in Postgres."""
     if isinstance(wanted, OwnType):
-        schema = getattr(found, "schema", None) or column.table.schema or DEFAULT_SCHEMA
-        name = str(getattr(found, "name", found))
-        return wanted.name not in {f"{schema}.{name}", f"pg_catalog.{name.lower()}"}
+        return wanted.name not in _own_names(found)
     shown, asked = (
         parts(spelled(each.compile(dialect=context.dialect).lower())) for each in (found, wanted)
     )
     return shown != asked
+
+
+def _own_names(found: sa.types.TypeEngine[Any]) -> set[str]:
+    """Return by which names a job may mean a type; one in the search path has no schema."""
+    if isinstance(found, sa.ARRAY):
+        return {f"{name}[]" for name in _own_names(found.item_type)}
+    name = getattr(found, "name", None) or str(found).lower()
+    return {f"{getattr(found, 'schema', None) or DEFAULT_SCHEMA}.{name}", f"pg_catalog.{name}"}

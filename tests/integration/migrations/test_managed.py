@@ -8,7 +8,8 @@ import pytest
 
 from integration.migrations.target_tables import columns, prepare, sink
 from sluice_api.errors import ConfigurationError, DependencyError
-from sluice_migrations import evolve
+from sluice_migrations import evolve, tables
+from sluice_migrations.database import within
 
 VERSION = {"_sluice_version": "bigint"}
 KINDS = {
@@ -29,6 +30,30 @@ async def test_a_managed_table_is_made_and_gets_new_columns(postgres_uri: str, t
     assert await columns(postgres_uri, table) == made | {"later": "text"}
     await prepare(postgres_uri, sink(KINDS, table=table))
     assert await columns(postgres_uri, table) == made | {"later": "text"}, "nothing is dropped"
+
+
+OWN = """
+    CREATE EXTENSION citext; CREATE SCHEMA "Own"; CREATE TYPE "Own"."Mood" AS ENUM ('glad');
+    CREATE TYPE public.mood AS ENUM ('sad'); CREATE DOMAIN public.level AS integer;
+"""
+
+
+async def test_own_types_are_known_again_in_any_schema(postgres_uri: str, execute: Any) -> None:
+    for statement in OWN.split(";")[:-1]:
+        await execute(statement)
+    names = ["Own.Mood", "public.mood", "public.level", "public.citext", "pg_catalog.int4range"]
+    kinds = {f"c{n}": kind for n, kind in enumerate([*names, *(f"{name}[]" for name in names)])}
+    wanted = sink({"id": "bigint"} | kinds)
+    await prepare(postgres_uri, wanted)
+    metadata = tables.metadata([wanted])
+    assert not await within(postgres_uri, lambda found: evolve.compare(found, metadata))
+
+
+async def test_what_depends_on_a_column_is_told(postgres_uri: str, execute: Any) -> None:
+    await prepare(postgres_uri, sink({"id": "integer"}))
+    await execute("CREATE VIEW shop.numbers AS SELECT id FROM shop.orders")
+    with pytest.raises(ConfigurationError, match=r"view shop\.numbers depends on column"):
+        await prepare(postgres_uri, sink({"id": "bigint"}))
 
 
 async def test_a_table_that_is_as_wanted_is_not_touched(postgres_uri: str, execute: Any) -> None:
