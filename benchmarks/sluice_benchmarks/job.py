@@ -178,20 +178,25 @@ class Pod:
         raise RuntimeError(f"the pod did not start {count} processes within 30 s")
 
 
-def start(folder: Path, program: tuple[str, ...] = SLUICE, *arguments: str) -> Pod:
-    """Start a pod; ``program`` is a module and its first arguments."""
+@contextmanager
+def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
+    """Run a pod, and kill it at the end; ``program`` is a module and its first arguments.
+
+    What it logs is shown only when what it runs for has failed.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     command = [sys.executable, "-m", *program, "--folder", str(folder), "--port", str(port)]
-    return Pod(subprocess.Popen([*command, *arguments], start_new_session=True), port)
-
-
-@contextmanager
-def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
-    """Run a pod, and kill it at the end."""
-    started = start(folder, program)
-    try:
-        yield started
-    finally:
-        started.kill()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stderr=log, start_new_session=True)
+        started = Pod(process, port)
+        try:
+            yield started
+        except Exception:
+            started.kill()
+            log.seek(0)
+            sys.stderr.write(f"the pod logged:\n{log.read().decode(errors='replace')}")
+            raise
+        finally:
+            started.kill()

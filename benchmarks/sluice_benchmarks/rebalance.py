@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sluice_benchmarks.api import Api, api
-from sluice_benchmarks.job import SLUICE, Job, Pod, broker, job, start
+from sluice_benchmarks.job import SLUICE, Job, Pod, broker, job, pod
 from sluice_benchmarks.static_pod import MEMBER
 
 DELAY: Final = 0.02
@@ -78,15 +78,17 @@ class Feed:
 class Pods:
     """The pods of one job."""
 
-    def __init__(self, made: Job, program: tuple[str, ...]) -> None:
+    def __init__(self, made: Job, program: tuple[str, ...], all_started: ExitStack) -> None:
         self._job = made
         self._program = program
+        self._all_started = all_started
         self.running: dict[str, Pod] = {}
 
     def start(self, name: str) -> Pod:
         """Start a pod by its name."""
         os.environ[MEMBER] = name
-        self.running[name] = start(self._job.folder, self._program)
+        started = pod(self._job.folder, self._program)
+        self.running[name] = self._all_started.enter_context(started)
         return self.running[name]
 
     async def settled(self) -> None:
@@ -98,11 +100,6 @@ class Pods:
                 if sorted(found) == list(range(PARTITIONS)) and all(states):
                     return
                 await asyncio.sleep(0.2)
-
-    def close(self) -> None:
-        """Kill what still runs."""
-        for each in self.running.values():
-            each.kill()
 
 
 def assigned(each: Pod) -> list[int]:
@@ -174,12 +171,9 @@ def bench(program: tuple[str, ...], feed: Feed) -> Iterator[tuple[Bench, Job]]:
     """Set a job up whose members are made by ``program``."""
     with api(DELAY) as served:
         url = f"http://127.0.0.1:{served.port}"
-        with job(url, 0, partitions=PARTITIONS, processes=PROCESSES, concurrency=20) as made:
-            pods = Pods(made, program)
-            try:
-                yield Bench(served, pods, feed), made
-            finally:
-                pods.close()
+        made = job(url, 0, partitions=PARTITIONS, processes=PROCESSES, concurrency=20)
+        with made as found, ExitStack() as pods:
+            yield Bench(served, Pods(found, program, pods), feed), found
 
 
 async def one_round(found: Bench, made: Job, feed: Feed) -> dict[str, Waits]:
