@@ -15,12 +15,12 @@ DEFER: Final = "SET CONSTRAINTS ALL DEFERRED"
 """Rows may exchange values that are unique, where the constraint allows it."""
 CHECK: Final = "SET CONSTRAINTS ALL IMMEDIATE"
 BEGIN: Final = (
-    "SET LOCAL statement_timeout = '60s';"
+    "BEGIN; SET LOCAL statement_timeout = '60s';"
     # A writer that stalls between two statements holds locks that its successor waits for.
     " SET LOCAL idle_in_transaction_session_timeout = '10s';"
     f" SET LOCAL synchronous_commit = on; {DEFER}"
 )
-"""What holds for one transaction: behind a pooler, the next one is another session's."""
+"""Begins a transaction, with what holds for it alone: behind a pooler, the next one is another session's."""
 
 SHAPE: Final = """
     SELECT attname::text, format_type(atttypid, atttypmod), attcollation::text

@@ -26,11 +26,11 @@ _CLAIM: Final = """
 """
 _ADVANCE: Final = """
     UPDATE sluice.offsets AS o SET next_offset = given.next, updated_at = now()
-    FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
-      AS given (partition, epoch, first, next)
-    WHERE o.job_uid = $1 AND o.generation = $2 AND o.partition = given.partition
+    FROM (VALUES {given}) AS given (partition, epoch, first, next)
+    WHERE o.job_uid = {job_uid} AND o.generation = {generation} AND o.partition = given.partition
       AND o.epoch = given.epoch AND o.next_offset = given.first
 """
+"""With its values in it: as parameters they would take a round trip more."""
 
 
 class FencedError(SluiceError):
@@ -99,14 +99,19 @@ async def advance(
     Raises ``FencedError`` unless every row still has our epoch and the offset we started from.
     """
     partitions = sorted(ends)
+    given = ", ".join(
+        f"({at:d}, {positions[at].epoch:d}, {positions[at].next_offset:d}, {ends[at]:d})"
+        for at in partitions
+    )
     result = await connection.execute(
-        _ADVANCE,
-        owner.job_uid,
-        owner.generation,
-        partitions,
-        [positions[partition].epoch for partition in partitions],
-        [positions[partition].next_offset for partition in partitions],
-        [ends[partition] for partition in partitions],
+        _ADVANCE.format(
+            given=given, job_uid=_literal(owner.job_uid), generation=f"{owner.generation:d}"
+        )
     )
     if result != f"UPDATE {len(partitions)}":
         raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
+
+
+def _literal(text: str) -> str:
+    """Quote text as a constant that reads the same whatever the server takes backslashes for."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

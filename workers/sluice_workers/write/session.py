@@ -123,13 +123,13 @@ class Transaction:
 
         ``rows`` has one for each identity. Raises what asyncpg raises.
         """
-        savepoint = self.connection.transaction()
-        await savepoint.start()
+        await self.connection.execute("SAVEPOINT aside")
         done = False
         try:
             done = await self._step_aside(rows) and await merged()
         finally:
-            await (savepoint.commit() if done else savepoint.rollback())
+            undone = "" if done else "ROLLBACK TO SAVEPOINT aside; "
+            await self.connection.execute(f"{undone}RELEASE SAVEPOINT aside")
 
     async def _step_aside(self, rows: Sequence[Row]) -> bool:
         """Have rows of the table step aside; say whether there are columns by which they can."""
@@ -211,6 +211,14 @@ class Session:
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:
-        async with watched(self._reopen, self._application), self._connection.transaction():
-            await self._connection.execute(BEGIN)
-            yield
+        connection = self._connection
+        async with watched(self._reopen, self._application):
+            # By hand, for what goes together is sent together.
+            await connection.execute(BEGIN)
+            try:
+                yield
+                await connection.execute("COMMIT")
+            except BaseException:
+                if connection.is_in_transaction() and not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
