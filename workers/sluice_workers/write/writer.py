@@ -192,6 +192,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._progress.read(batch)
             pipeline.add(batch)
             # While there is more to read, nothing else here waits: the commit would stand still.
+            # At the first the database's answer comes in, by the second the commit has gone on.
+            await asyncio.sleep(0)
             await asyncio.sleep(0)
 
     async def _claim(self) -> None:
