@@ -55,7 +55,7 @@ async def _watch(
             found = int(await connection.fetchval(query) or 0)
             now = time.monotonic()
             if found and first is None:
-                first, load, start = (now, found), busy(), _cpu(pids())
+                first, load, start = (now, found), busy(), cpu(pids())
             if found >= count and first is not None:
                 figures = _figures(first, (now, found), load, pids(), started)
                 return replace(figures, start=start)
@@ -77,12 +77,13 @@ def _figures(
     used, idle = (after - before for after, before in zip(busy(), load, strict=True))
     return Figures(
         rate=(last[1] - first[1]) / max(1e-9, last[0] - first[0]),
-        cpu=_cpu(pids) / last[1] * 1e6,
+        cpu=cpu(pids) / last[1] * 1e6,
         first=first[0] - started,
         resident=max(map(peak, pids), default=None),
         busy=used / max(1e-9, used + idle),
     )
 
 
-def _cpu(pids: Sequence[int]) -> float:
+def cpu(pids: Sequence[int]) -> float:
+    """Return the CPU seconds that processes have used so far."""
     return sum(usage(pid).cpu for pid in pids)

@@ -1,6 +1,7 @@
 """Jobs under load: topics, many items, pods of `sluice fetch` as in a cluster."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,6 +166,15 @@ class Pod:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+    def assigned(self) -> list[int]:
+        """Return the partitions that it said it has in the last second; none if it is silent."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/state", timeout=5) as answer:
+                processes = json.load(answer)["processes"]
+        except (urllib.error.URLError, OSError):
+            return []
+        return [partition for process in processes for partition in process["assigned"]]
 
     def loops(self, count: int) -> list[int]:
         """Return the process ids of its event loops, once so many are there."""

@@ -10,8 +10,6 @@ import asyncio
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -95,21 +93,11 @@ class Pods:
         """Wait until each partition is in one process. Raises ``TimeoutError`` after a minute."""
         async with asyncio.timeout(60):
             while True:
-                states = [await asyncio.to_thread(assigned, p) for p in self.running.values()]
+                states = [await asyncio.to_thread(p.assigned) for p in self.running.values()]
                 found = [partition for state in states for partition in state]
                 if sorted(found) == list(range(PARTITIONS)) and all(states):
                     return
                 await asyncio.sleep(0.2)
-
-
-def assigned(each: Pod) -> list[int]:
-    """Return the partitions of a pod; none while it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{each.port}/state", timeout=5) as answer:
-            processes = json.load(answer)["processes"]
-    except (urllib.error.URLError, OSError):
-        return []
-    return [partition for process in processes for partition in process["assigned"]]
 
 
 class Bench:
@@ -142,14 +130,14 @@ class Bench:
 
     async def _watch(self, event: Callable[[], Any], *, before: bool) -> Waits:
         """Let something happen; ``before``: the pod's partitions are those that it had before."""
-        own = assigned(self._pods.running["c"]) if before else []
+        own = self._pods.running["c"].assigned() if before else []
         begin, first = time.monotonic(), len(self._feed.sent)
         await asyncio.to_thread(event)
         await asyncio.sleep(max(0.0, WATCHED - (time.monotonic() - begin)))
         await self._pods.settled()
         last = len(self._feed.sent)
         await asyncio.sleep(3)
-        own = own if before else assigned(self._pods.running["c"])
+        own = own if before else self._pods.running["c"].assigned()
         return self._waits(range(first, last), frozenset(own))
 
     def _waits(self, items: range, own: frozenset[int]) -> Waits:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from sluice_api.sink import PostgresSink
+from sluice_api.sink import Buffer, PostgresSink
 from sluice_api.spec import Compression
 from sluice_benchmarks.job import broker
 from sluice_workers import wire
@@ -32,10 +32,10 @@ COLUMNS: Final[dict[str, dict[str, dict[str, Any]]]] = {
 }
 
 
-def sink(shape: str, table: str) -> PostgresSink:
+def sink(shape: str, table: str, buffer: Buffer = Buffer.TRANSACTIONAL) -> PostgresSink:
     """Return the sink of a benchmark's table."""
     content = {"secretRef": {"name": "w"}, "table": table, "key": ["id"], "columns": COLUMNS[shape]}
-    return PostgresSink.model_validate(content)
+    return PostgresSink.model_validate(content | {"buffer": buffer})
 
 
 def record(shape: str, number: int) -> dict[str, Any]:

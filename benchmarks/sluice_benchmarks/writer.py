@@ -22,17 +22,26 @@ from rich.console import Console
 from rich.table import Table
 
 from sluice_api.names import JobName
+from sluice_api.sink import Buffer
 from sluice_benchmarks import connect, whole_writer
 from sluice_benchmarks.database import Database, database
 from sluice_benchmarks.figures import Figures
 from sluice_benchmarks.job import Topics
-from sluice_benchmarks.records import fill
+from sluice_benchmarks.records import fill, sink
 
 CASES: Final = (("narrow", 500), ("narrow", 5000), ("narrow", 20_000), ("wide", 500))
+REFUSED_SIZE: Final = 1000
 JUDGED: Final = ("narrow", 5000)
 """The case that the ratios are about."""
 WRITER: Final = "writer"
 TWO: Final = "writer, two processes"
+DURABLE: Final = "writer, durable buffer"
+REFUSED: Final = {
+    "writer, all refused": "false",
+    "writer, every other one refused": "id % 2 = 0",
+    "writer, one in a hundred refused": "id % 100 > 0",
+}
+"""What of the rows a constraint of the table lets in."""
 AS_FAST: Final = "writer, as many records as the tuned sink"
 AS_DEFAULTS: Final = "writer, as many records as the default sink"
 FAST: Final = "Debezium's sink, tuned"
@@ -52,15 +61,24 @@ class Length:
 
     narrow: int
     wide: int
+    together: int
+    """By two processes, which are measured while both of them write."""
+    refused: int
+    """Of which Postgres refuses all or some."""
     connect: int
     """By Debezium's sink when it is tuned: its JIT must be warm."""
     defaults: int
     rounds: int
 
+    @property
+    def total(self) -> int:
+        """The narrow records that the topic holds."""
+        return max(self.narrow, self.together, self.connect)
+
 
 LENGTHS: Final = {
-    True: Length(200_000, 5_000, 200_000, 0, 1),
-    False: Length(500_000, 20_000, 1_500_000, 200_000, 3),
+    True: Length(200_000, 5_000, 600_000, 2_000, 200_000, 0, 1),
+    False: Length(500_000, 20_000, 1_500_000, 20_000, 1_500_000, 200_000, 3),
 }
 
 
@@ -82,21 +100,19 @@ class Bench:
                 self._from_memory("ceiling", shape, size)
                 self._writer(shape, size)
             self._from_memory("executemany", *JUDGED)
-            with self._table("narrow") as table:
-                self._whole(TWO, *JUDGED, table, pods=2)
+            self._judged(TWO)
+            self._judged(DURABLE, Buffer.DURABLE)
+        for name, fits in REFUSED.items():
+            self._refused(name, fits)
         with self._table("narrow") as table:
-            count = self._length.narrow
+            length = self._length
             self.latencies = whole_writer.latency(
-                self._sink, self._topics, table, self._total, min(LATENCIES, count)
+                self._sink, self._topics, table, length.total, LATENCIES
             )
         # A start is a part of all: side by side is only what writes as many records.
         self._beside(FAST, AS_FAST, self._length.connect)
         if self._length.defaults:
             self._beside(DEFAULTS, AS_DEFAULTS, self._length.defaults)
-
-    @property
-    def _total(self) -> int:
-        return max(self._length.narrow, self._length.connect)
 
     def _count(self, shape: str) -> int:
         return self._length.wide if shape == "wide" else self._length.narrow
@@ -139,17 +155,35 @@ class Bench:
             self._whole(WRITER + AGAIN, shape, size, table)
 
     def _whole(
-        self, name: str, shape: str, size: int, table: str, pods: int = 1, count: int | None = None
+        self, name: str, shape: str, size: int, table: str, count: int | None = None
     ) -> None:
         wanted = count or self._count(shape)
-        figures = whole_writer.load(self._sink, self._topics, shape, size, wanted, table, pods)
+        into = sink(shape, table)
+        figures = whole_writer.load(self._sink, self._topics, shape, size, wanted, into)
         self._note(name, shape, size, figures)
+
+    def _judged(self, name: str, buffer: Buffer = Buffer.TRANSACTIONAL) -> None:
+        """Measure the writer in another way than alone into the table."""
+        shape, size = JUDGED
+        with self._table(shape) as table:
+            into, sources = sink(shape, table, buffer), (self._sink, self._topics)
+            if name == TWO:
+                figures = whole_writer.load_together(*sources, size, self._length.total, into, 2)
+            else:
+                count = self._count(shape)
+                figures = whole_writer.load(*sources, shape, size, count, into)
+        self._note(name, shape, size, figures)
+
+    def _refused(self, name: str, fits: str) -> None:
+        with self._table("narrow") as table:
+            self._sink.fetch(f"ALTER TABLE {table} ADD CHECK ({fits})")
+            self._whole(name, "narrow", REFUSED_SIZE, table, self._length.refused)
 
     def _beside(self, name: str, writer: str, count: int) -> None:
         """Let Debezium's sink and the writer write the same records."""
         self._connect(name, count, fast=name == FAST)
         with self._table("narrow") as table:
-            self._whole(writer, *JUDGED, table, count=count)
+            self._whole(writer, *JUDGED, table, count)
 
     def _connect(self, name: str, count: int, *, fast: bool) -> None:
         with self._table("narrow") as table:
@@ -194,6 +228,7 @@ def ratios(found: dict[Case, Figures]) -> dict[str, str | float]:
         "vs_ceiling_updates": round(again, 2),
         "two_processes": round(judged(TWO).rate / ceiling.rate, 2),
         "two_processes_cores_busy": round(judged(TWO).busy or 0.0, 2),
+        "durable": round(judged(DURABLE).rate / writer.rate, 2),
         "vs_executemany": round(writer.rate / judged("executemany").rate, 2),
         **_beside("vs_connect", judged(AS_FAST), judged(FAST)),
         **(
@@ -246,7 +281,7 @@ def main() -> None:
     topics = Topics(job, PARTITIONS, ("narrow", "wide", "dead"))
     asyncio.run(topics.make())
     try:
-        for shape, count in (("narrow", max(length.narrow, length.connect)), ("wide", length.wide)):
+        for shape, count in (("narrow", length.total), ("wide", length.wide)):
             print(f"  filling a topic with {count:,} {shape} records", flush=True)
             asyncio.run(fill(topics.of[shape].name, shape, count))
         with database() as sink:
