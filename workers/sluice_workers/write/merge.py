@@ -20,7 +20,7 @@ BEGIN: Final = (
     " SET LOCAL idle_in_transaction_session_timeout = '10s';"
     f" SET LOCAL synchronous_commit = on; {DEFER}"
 )
-"""Begins a transaction, with what holds for it alone: behind a pooler, the next one is another session's."""
+"""Begins a transaction, with what holds for it alone: behind a pooler, the next is another's."""
 
 SHAPE: Final = """
     SELECT attname::text, format_type(atttypid, atttypmod), attcollation::text
