@@ -214,8 +214,8 @@ class Session:
         connection = self._connection
         async with watched(self._reopen, self._application):
             # By hand, for what goes together is sent together.
-            await connection.execute(BEGIN)
             try:
+                await connection.execute(BEGIN)
                 yield
                 await connection.execute("COMMIT")
             except BaseException:
