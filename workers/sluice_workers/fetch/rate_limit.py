@@ -4,7 +4,9 @@ Tokens are taken in small leases, so that Redis is asked far less than once per 
 reach a little into the future: each of its tokens has a moment of its own, before which it is not
 used, so that many processes together keep the pace of one. A token that is late lapses: what many
 processes hold can then not be used at once on top of the burst, which gives a part of itself for
-what is late. A process without tokens sends nothing.
+what is late. Of a bucket that stays full, tokens last longer: it holds less by what lasts, so that
+it counts in the burst all the same, and the next ones are taken before the last is used. A process
+without tokens sends nothing.
 
 An answer 429 multiplies the rate by ``BACK_OFF``, at the most once a second; from there it grows
 evenly, and is whole after ``recovery``. A cooldown that the API asked for rests the whole bucket,
@@ -26,6 +28,7 @@ from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
 from sluice_api.source import RateLimit
 from sluice_workers.fetch import metrics
+from sluice_workers.fetch.hand import LASTING, Hand, Lease
 
 AHEAD: Final = 0.2
 """Seconds' worth of tokens that may be reserved ahead, and that one lease takes at the most."""
@@ -94,19 +97,14 @@ class TokenBucket:
             f"sluice:{{shared/{limit.shared}}}:bucket" if limit.shared else job.redis_key("bucket")
         )
         self._say = say
-        self._moments: deque[float] = deque()
-        """When each token of the lease may be used, monotonic seconds."""
-        self._used = 0
-        """Tokens of the last lease that were used."""
-        self._lapsed = False
-        """Whether others of it were not, in time."""
+        self._hand = Hand()
         self._asked_at = float("-inf")
         self._share = 1.0
         """What was left of the rate when Redis was asked."""
         self._until = 0.0
         """When the bucket's rest is over, as far as is known."""
-        self._waiting = 0
-        self._turn = asyncio.Lock()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._serving: asyncio.Task[None] | None = None
 
     def rest(self, now: float) -> float:
         """Return the seconds, as far as is known, for which the bucket rests."""
@@ -114,16 +112,17 @@ class TokenBucket:
 
     async def acquire(self) -> None:
         """Take one token, waiting for it if need be."""
-        if self._ready():
+        now = time.monotonic()
+        if not self._waiting and self._hand.take(now):
             metrics.TOKEN_WAIT.observe(0.0)
+            if self._hand.is_low(now):
+                self._serve_all()
             return
-        self._waiting += 1
-        try:
-            with metrics.TOKEN_WAIT.time():
-                async with self._turn:
-                    await self._token()
-        finally:
-            self._waiting -= 1
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._serve_all()
+        with metrics.TOKEN_WAIT.time():
+            await turn
 
     async def slow_down(self, *, rest: float, lower: bool) -> None:
         """Rest the bucket and lower its rate, for all that use it."""
@@ -132,32 +131,41 @@ class TokenBucket:
         await self._ask(self._slow, arguments)
 
     def _rest(self, seconds: float) -> None:
-        self._moments.clear()
+        self._hand.clear()
         self._until = max(self._until, time.monotonic() + seconds)
 
-    def _ready(self) -> bool:
-        """Take a token that is there, unless others wait for it; what is late is left to them."""
-        if self._waiting or not self._moments:
-            return False
-        if not 0 <= time.monotonic() - self._moments[0] < self._terms.late:
-            return False
-        self._moments.popleft()
-        self._used += 1
-        return True
+    def _serve_all(self) -> None:
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+            self._serving.add_done_callback(self._served)
 
-    async def _token(self) -> None:
+    async def _serve(self) -> None:
+        """Take tokens until nobody waits."""
         while True:
-            while self._moments:
-                early = self._moments[0] - time.monotonic()
-                if early > 0:
-                    await asyncio.sleep(early)
-                    continue  # the lease may have ended meanwhile
-                self._moments.popleft()
-                if early > -self._terms.late:
-                    self._used += 1
-                    return
-                self._lapsed = True
-            await self._lease()
+            if self._hand.is_low(time.monotonic()):
+                await self._lease()
+            wait = self._hand_out()
+            if not self._waiting:
+                return
+            await asyncio.sleep(wait)
+
+    def _served(self, serving: asyncio.Task[None]) -> None:
+        """Tell those who wait why they wait in vain, if so."""
+        error = None if serving.cancelled() else serving.exception()
+        while error is not None and self._waiting:
+            if not (turn := self._waiting.popleft()).done():
+                turn.set_exception(error)
+
+    def _hand_out(self) -> float:
+        """Give tokens to those who wait, in order; return the seconds until there are more."""
+        while self._waiting:
+            now = time.monotonic()
+            if not self._waiting[0].done() and not self._hand.take(now):
+                return self._hand.wait(now) or 0.0
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+        return 0.0
 
     async def _lease(self) -> None:
         """Take as many tokens as are waited for, or as are likely to be used in time."""
@@ -166,10 +174,10 @@ class TokenBucket:
         terms, now = self._terms, time.monotonic()
         arguments = [
             *(terms.rate, terms.capacity, self._wanted(now), terms.ahead, self._recovery),
-            self._remembered(now),
+            *(self._remembered(now), LASTING),
         ]
         answer = await self._ask(self._take, arguments)
-        granted, held, share, wait, rest_left, fresh, part = map(float, answer)
+        granted, held, share, wait, rest_left, fresh, part, lasts = map(float, answer)
         if fresh and now - self._asked_at < REMEMBERED:
             self._say("RateLimitForgotten", "Redis lost the rate limit's bucket: it begins empty")
         if part < 1:
@@ -179,20 +187,20 @@ class TokenBucket:
                 f" {terms.rate * part:g} requests a second, this job {terms.rate:g}: the lowest"
                 " holds for all; give all of them the same",
             )
-        self._asked_at, self._share, begin = now, share, time.monotonic()
+        asked, self._asked_at, self._share = now, now, share
+        pace, answered = terms.rate * part * share, time.monotonic()
         if rest_left:
             self._rest(rest_left / 1000)
         elif not granted:
             # What comes meanwhile can be reserved afterwards: to ask at once would gain nothing.
             await asyncio.sleep(max(wait / 1000, AHEAD / 2))
-        for number in range(1, int(granted) + 1):
-            self._moments.append(begin + max(0.0, number - held) / (terms.rate * part * share))
+        self._hand.add(Lease(int(granted), held, pace, terms.late, bool(lasts), asked, answered))
 
     def _wanted(self, now: float) -> int:
-        quick = now - self._asked_at < AHEAD / 2
-        likely = self._used if self._lapsed else 2 * self._used if quick else self._used // 2
-        self._used, self._lapsed = 0, False
-        return max(1, min(max(self._waiting, likely), int(self._terms.rate * AHEAD)))
+        """Return how many are waited for, or as many as a tenth of a second took, growing slowly."""
+        since = max(0.001, now - self._asked_at)
+        likely = int(self._hand.used * min(2.0, AHEAD / 2 / since))
+        return max(1, min(max(len(self._waiting), likely), int(self._terms.rate * AHEAD)))
 
     def _remembered(self, now: float) -> float:
         """Return the share of the rate that Redis would tell if it had not lost it."""
