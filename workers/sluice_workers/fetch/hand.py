@@ -23,24 +23,22 @@ class Lease:
     """Seconds after its moment at which a token lapses."""
     lasts: bool
     """Whether the bucket counts them in its burst for so long that they need not be in time."""
-    asked: float
-    answered: float
+    earliest: float
+    latest: float
     """Between these it was granted."""
 
     def tokens(self) -> list[tuple[float, float]]:
-        """Return from when to when each may be used.
+        """Return from when to when each may be used: surely not before its moment, nor too late.
 
-        Not before its moment at the latest that the grant can have been, and not after it is late
-        at the earliest; but an answer that took long leaves half of the time.
+        Where the moment of the grant is not known well, half of the time is left all the same.
         """
-        moments = [
-            self.answered + max(0.0, number - self.held) / self.pace
-            for number in range(1, self.granted + 1)
-        ]
-        if self.lasts:
-            return [(moment, self.asked + LASTING) for moment in moments]
-        late = self.late - min(self.answered - self.asked, self.late / 2)
-        return [(moment, moment + late) for moment in moments]
+        last = self.earliest + LASTING
+        late = max(self.earliest + self.late, self.latest + self.late / 2) - self.latest
+        found = []
+        for number in range(1, self.granted + 1):
+            moment = self.latest + max(0.0, number - self.held) / self.pace
+            found.append((moment, last if self.lasts else moment + late))
+        return found
 
 
 class Hand:
@@ -57,7 +55,7 @@ class Hand:
         """Take tokens into the hand."""
         self._tokens += lease.tokens()
         self._few = int(lease.granted * SPARE) if lease.lasts else 0
-        last = lease.asked + LASTING * (1 - SPARE)
+        last = lease.earliest + LASTING * (1 - SPARE)
         self._renew_at = last if lease.lasts else float("inf")
         self.used = 0
 

@@ -5,9 +5,9 @@
 -- plenty.
 -- Returns tokens granted, what the bucket held before (may be negative), the share of the rate,
 -- milliseconds to wait when nothing was granted, milliseconds that the bucket rests, 1 when it had no
--- state, the part of the caller's rate that holds, and 1 when the tokens last. Jobs that share a bucket
--- may give different rates: the lowest of the last minute (of the last tokens, where these are rarer)
--- holds for all.
+-- state, the part of the caller's rate that holds, 1 when the tokens last, and the time in seconds. Jobs
+-- that share a bucket may give different rates: the lowest of the last minute (of the last tokens, where
+-- these are rarer) holds for all.
 local full, capacity, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, recovery, lasting = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 local time = redis.call('TIME')
@@ -65,4 +65,5 @@ redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens),
 redis.call('PEXPIRE', KEYS[1],
   math.ceil((capacity + ahead) / rate * 1000 + recovery * 1000) + wait + 60000)
 return {granted, string.format('%.9f', held), string.format('%.9f', share), wait,
-  math.ceil(rest / 1000), fresh, string.format('%.9f', part), lasts}
+  math.ceil(rest / 1000), fresh, string.format('%.9f', part), lasts,
+  string.format('%.6f', now / 1000000)}

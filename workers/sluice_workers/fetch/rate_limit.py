@@ -4,9 +4,9 @@ Tokens are taken in small leases, so that Redis is asked far less than once per 
 reach a little into the future: each of its tokens has a moment of its own, before which it is not
 used, so that many processes together keep the pace of one. A token that is late lapses: what many
 processes hold can then not be used at once on top of the burst, which gives a part of itself for
-what is late. Of a bucket that stays full, tokens last longer: it holds less by what lasts, so that
-it counts in the burst all the same, and the next ones are taken before the last is used. A process
-without tokens sends nothing.
+what is late. Moments are the server's, known as well as its quickest answers tell. Of a bucket that
+stays full, tokens last longer: it holds less by what lasts, so that it counts in the burst all the
+same, and the next ones are taken before the last is used. A process without tokens sends nothing.
 
 An answer 429 multiplies the rate by ``BACK_OFF``, at the most once a second; from there it grows
 evenly, and is whole after ``recovery``. A cooldown that the API asked for rests the whole bucket,
@@ -29,6 +29,7 @@ from sluice_api.names import JobName
 from sluice_api.source import RateLimit
 from sluice_workers.fetch import metrics
 from sluice_workers.fetch.hand import LASTING, Hand, Lease
+from sluice_workers.fetch.server_clock import ServerClock
 
 AHEAD: Final = 0.2
 """Seconds' worth of tokens that may be reserved ahead, and that one lease takes at the most."""
@@ -98,6 +99,7 @@ class TokenBucket:
         )
         self._say = say
         self._hand = Hand()
+        self._clock = ServerClock()
         self._asked_at = float("-inf")
         self._share = 1.0
         """What was left of the rate when Redis was asked."""
@@ -177,7 +179,7 @@ class TokenBucket:
             *(self._remembered(now), LASTING),
         ]
         answer = await self._ask(self._take, arguments)
-        granted, held, share, wait, rest_left, fresh, part, lasts = map(float, answer)
+        granted, held, share, wait, rest_left, fresh, part, lasts, at = map(float, answer)
         if fresh and now - self._asked_at < REMEMBERED:
             self._say("RateLimitForgotten", "Redis lost the rate limit's bucket: it begins empty")
         if part < 1:
@@ -187,17 +189,17 @@ class TokenBucket:
                 f" {terms.rate * part:g} requests a second, this job {terms.rate:g}: the lowest"
                 " holds for all; give all of them the same",
             )
-        asked, self._asked_at, self._share = now, now, share
-        pace, answered = terms.rate * part * share, time.monotonic()
+        granted_at = self._clock.between(at, now, time.monotonic())
+        self._asked_at, self._share, pace = now, share, terms.rate * part * share
         if rest_left:
             self._rest(rest_left / 1000)
         elif not granted:
             # What comes meanwhile can be reserved afterwards: to ask at once would gain nothing.
             await asyncio.sleep(max(wait / 1000, AHEAD / 2))
-        self._hand.add(Lease(int(granted), held, pace, terms.late, bool(lasts), asked, answered))
+        self._hand.add(Lease(int(granted), held, pace, terms.late, bool(lasts), *granted_at))
 
     def _wanted(self, now: float) -> int:
-        """Return how many are waited for, or as many as a tenth of a second took, growing slowly."""
+        """Return how many wait, or what a tenth of a second takes; it grows slowly."""
         since = max(0.001, now - self._asked_at)
         likely = int(self._hand.used * min(2.0, AHEAD / 2 / since))
         return max(1, min(max(len(self._waiting), likely), int(self._terms.rate * AHEAD)))
