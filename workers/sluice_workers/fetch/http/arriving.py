@@ -11,10 +11,8 @@ budget holds again. So all hold the budget together, and that one what it needs.
 
 import asyncio
 import heapq
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
-from typing import Final
+from typing import Final, Self
 
 MOST: Final = 32 << 20
 """Bytes of large items in one process; one item may go beyond."""
@@ -38,14 +36,9 @@ class Arriving:
         """Bytes that nobody holds; below 0 what one took beyond them."""
         return self._left
 
-    @contextmanager
-    def share(self) -> Iterator["Share"]:
-        """Give one item its part, for as long as it is held."""
-        found = Share(self, next(self._ages))
-        try:
-            yield found
-        finally:
-            found.drop()
+    def share(self) -> "Share":
+        """Return one item's part, to be held as a context manager."""
+        return Share(self, next(self._ages))
 
     async def take(self, share: "Share", size: int) -> None:
         """Wait for bytes."""
@@ -84,13 +77,19 @@ class Arriving:
 
 
 class Share:
-    """What one item holds of the budget."""
+    """What one item holds of the budget; a generator would cost three times as much for each."""
 
     def __init__(self, budget: Arriving, age: int) -> None:
         self.age = age
         """Its place in the order in which items began."""
         self._budget = budget
         self._kept = self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
 
     def lacks(self, size: int) -> bool:
         """Whether there is no room for so many bytes of an answer."""
