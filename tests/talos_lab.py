@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sluice_dev.processes import TETHER
 from talos_examples import DATA, SYSTEM, platform_content, write_platform
 
 DISKS = (
@@ -68,7 +69,7 @@ class Lab:
         journal = self.folder / "journal.jsonl"
         with journal.open("w") as output:
             process = subprocess.Popen(
-                [self.talosnode], stdin=subprocess.PIPE, stdout=output, text=True
+                [*TETHER, self.talosnode], stdin=subprocess.PIPE, stdout=output, text=True
             )
         assert process.stdin is not None
         process.stdin.write(json.dumps({"nodes": described, "check": 0.02, **settings}))

@@ -13,6 +13,7 @@ from sluice_benchmarks.database import Database
 from sluice_benchmarks.figures import Figures, watch
 from sluice_benchmarks.job import broker
 from sluice_dev import binaries
+from sluice_dev.processes import TETHER
 from sluice_dev.progress import Progress
 
 HEAP: Final = "-Xmx1g"
@@ -58,7 +59,7 @@ def load(database: Database, topic: str, count: int, table: str, *, fast: bool) 
         folder = Path(name)
         _write(folder, database, topic, table, fast)
         command = [
-            "java", HEAP, "-cp", f"{libraries}/*", "-Dlog4j2.level=WARN",
+            *TETHER, "java", HEAP, "-cp", f"{libraries}/*", "-Dlog4j2.level=WARN",
             "org.apache.kafka.connect.cli.ConnectStandalone",
             str(folder / "worker.properties"), str(folder / "sink.properties"),
         ]  # fmt: skip

@@ -22,6 +22,7 @@ from rich.table import Table
 from sluice_benchmarks.api import Api, api
 from sluice_benchmarks.job import whole_fetcher
 from sluice_benchmarks.sample import usage
+from sluice_dev.processes import TETHER
 
 DELAY: Final = 0.02
 """Seconds until the API answers."""
@@ -70,8 +71,8 @@ LENGTHS: Final = {True: Length(1, 1.0, 2.0), False: Length(5, 2.0, 5.0)}
 def client(name: str, served: Api, in_flight: int) -> Iterator[int]:
     """Run a client in a process of its own; yield its process id."""
     url = f"http://127.0.0.1:{served.port}"
-    arguments = [name, url, str(in_flight)]
-    process = subprocess.Popen([sys.executable, "-m", "sluice_benchmarks.clients", *arguments])
+    command = [*TETHER, sys.executable, "-m", "sluice_benchmarks.clients"]
+    process = subprocess.Popen([*command, name, url, str(in_flight)])
     try:
         yield process.pid
     finally:

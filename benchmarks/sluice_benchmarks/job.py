@@ -25,6 +25,7 @@ from sluice_api.http import Http
 from sluice_api.names import JobName
 from sluice_api.source import CircuitBreaker, Retry
 from sluice_api.spec import Compression
+from sluice_dev.processes import TETHER
 from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
 
@@ -201,7 +202,7 @@ def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
         port = found.getsockname()[1]
     command = [sys.executable, "-m", *program, "--folder", str(folder), "--port", str(port)]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stderr=log, start_new_session=True)
+        process = subprocess.Popen([*TETHER, *command], stderr=log, start_new_session=True)
         started = Pod(process, port)
         try:
             yield started

@@ -14,6 +14,8 @@ SHOWN: Final = 160
 """Characters of a command that a message shows."""
 TAIL: Final = 25
 """Lines of a failed command's output that are worth showing."""
+TETHER: Final = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command: the kernel kills the program when the thread that started it ends, however."""
 
 
 def run(

@@ -18,7 +18,7 @@ from chaos.run import Run
 from sluice_dev.errors import ClusterError
 from sluice_dev.images import services_root
 from sluice_dev.paths import cache_folder
-from sluice_dev.processes import require
+from sluice_dev.processes import TETHER, require
 from sluice_dev.progress import Progress
 
 FAULTS: Final = 200
@@ -27,7 +27,7 @@ QUICK: Final = 14
 APART: Final = (
     # When whoever called dies, so does unshare, with it the first process of the pid namespace,
     # and with that all processes, mounts, networks and shared memory of the run.
-    "setpriv", "--pdeathsig", "KILL",
+    *TETHER,
     "unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc",
 )  # fmt: skip
 INSIDE: Final = "SLUICE_CHAOS_INSIDE"

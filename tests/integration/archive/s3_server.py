@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from integration.processes import free_port
+from sluice_dev.processes import TETHER
 
 BUCKET = "raw-records"
 ACCESS, SECRET = "sluice", "open-sesame.9"
@@ -44,7 +45,7 @@ class S3Server:
             options += [f"--cert={self.certificate[0]}", f"--key={self.certificate[1]}"]
         keys = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
         self.process = subprocess.Popen(
-            [program, *options, "posix", self.folder],
+            [*TETHER, program, *options, "posix", self.folder],
             env={**os.environ, **keys},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from integration.processes import free_port
+from sluice_dev.processes import TETHER
 
 USER, PASSWORD = "scout", "open-sesame.9"
 QUOTED = "open%2Dsesame%2E9"
@@ -80,7 +81,7 @@ def microsocks() -> ProxyServer:
 def _started(scheme: str, port: int, command: list[Any]) -> ProxyServer:
     libraries = program("").parent / "lib" / "x86_64-linux-gnu"
     process = subprocess.Popen(
-        command,
+        [*TETHER, *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},

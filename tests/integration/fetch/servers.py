@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from integration.fetch.proxy_servers import listens
 from integration.processes import free_port
+from sluice_dev.processes import TETHER
 
 
 def command(name: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -38,7 +39,9 @@ class OwnRedis:
         """Start, without a password."""
         arguments = ("--port", str(self._port), "--bind", "127.0.0.1", "--save", "")
         program, environment = command("bin/redis-server", *arguments)
-        self._process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [*TETHER, *program], env=environment, stdout=subprocess.DEVNULL
+        )
         until_it_listens(self._process, self._port)
 
     def kill(self) -> None:
@@ -75,7 +78,7 @@ class Nginx:
             f" add_header X-Protocol $server_protocol; }} }} }}"
         )
         program, environment = command("sbin/nginx", "-p", str(folder), "-c", str(settings))
-        self.process = subprocess.Popen(program, env=environment)
+        self.process = subprocess.Popen([*TETHER, *program], env=environment)
         until_it_listens(self.process, self.port)
 
     def quit(self) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 from integration.fetch.servers import command, until_it_listens
 from integration.postgres_server import OwnPostgres
 from integration.processes import free_port
+from sluice_dev.processes import TETHER
 from sluice_workers.settings import MigrateSettings, WriterSettings
 
 USER, PASSWORD = "loader", "first-secret"
@@ -94,7 +95,7 @@ def pgbouncer(folder: Path, server: OwnPostgres, database: str, *, pool: int) ->
     lines = [f"{name} = {value}" for name, value in settings.items()]
     ini.write_text("\n".join(["[databases]", f"{database} = {line}", "[pgbouncer]", *lines, ""]))
     program, environment = command("sbin/pgbouncer", "-q", str(ini))
-    process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*TETHER, *program], env=environment, stdout=subprocess.DEVNULL)
     try:
         until_it_listens(process, port)
         yield port
