@@ -9,6 +9,7 @@ import click
 
 from sluice_dev import cluster as clusters
 from sluice_dev import images
+from sluice_dev.artifacts import locked
 from sluice_dev.errors import ClusterError
 from sluice_dev.progress import Progress
 
@@ -55,15 +56,24 @@ def load_services(cluster: clusters.Cluster, progress: Progress) -> None:
     archives = images.service_images(progress)
     with progress.step("loading the images of Kafka, Postgres and Redis"):
         for archive in archives:
-            cluster.load(archive)
+            _load_once(cluster, archive)
 
 
 def load_project(cluster: clusters.Cluster, progress: Progress) -> str:
     """Build and load this project's image; return its reference."""
     reference, archive = images.project_image(progress)
     with progress.step(f"loading {reference}"):
-        cluster.load(archive)
+        _load_once(cluster, archive)
     return reference
+
+
+def _load_once(cluster: clusters.Cluster, archive: Path) -> None:
+    """Load an archive of the cache unless it was before: its folder's name tells its content."""
+    mark = cluster.layout.state / "loaded" / archive.parent.name / archive.stem
+    with locked(mark.with_suffix(".lock")):
+        if not mark.exists():
+            cluster.load(archive)
+            mark.touch()
 
 
 @main.command()

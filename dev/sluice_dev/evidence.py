@@ -4,12 +4,14 @@ import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sluice_api.names import JobName
 from sluice_dev.target import Target
 
-_SERVER = "--bootstrap-server=localhost:9092"
+_SERVER: Final = "--bootstrap-server=localhost:9092"
+READERS_PATIENCE: Final = (4_000, 10_000, 40_000)
+"""Milliseconds without a message after which a topic's reader ends, at each try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,21 @@ class Evidence:
             self._in("redis-0", "redis-cli", "--raw", "--scan", "--pattern", pattern).split()
         )
 
-    def dead_items(self, job: JobName) -> list[dict[str, Any]]:
-        """The messages of a job's dead topic, oldest first of each partition."""
+    def dead_items(self, job: JobName, expected: int) -> list[dict[str, Any]]:
+        """The messages of a job's dead topic, oldest first of each partition.
+
+        The reader ends when nothing comes for a while, which may be because it is slow to begin:
+        it is given more time while it has found fewer than are ``expected``.
+        """
         topic = f"--topic={job.topic('dead')}"
-        script = "kafka-console-consumer.sh"
-        found = self._kafka(script, topic, "--from-beginning", "--timeout-ms=4000")
-        return [json.loads(line) for line in found.splitlines() if line.startswith("{")]
+        found: list[dict[str, Any]] = []
+        for idle in READERS_PATIENCE:
+            arguments = (topic, "--from-beginning", f"--timeout-ms={idle}")
+            lines = self._kafka("kafka-console-consumer.sh", *arguments).splitlines()
+            found = [json.loads(line) for line in lines if line.startswith("{")]
+            if len(found) >= expected:
+                break
+        return found
 
     def topics(self, job: JobName) -> set[str]:
         """The topics that a job has now."""

@@ -88,7 +88,7 @@ def outcome(
         doomed=must_fail,
         rows=frozenset(row[0] for row in evidence.query(f"select id from {table}")),
         failed=frozenset(evidence.failed_keys(job)),
-        reasons=_reasons(evidence, job),
+        reasons=_reasons(evidence, job, len(must_fail)),
         run_seconds=_run_seconds(target, job.name),
         requests=sum(per_second.values()),
         peak=max(per_second.values(), default=0),
@@ -96,9 +96,9 @@ def outcome(
     )
 
 
-def _reasons(evidence: Evidence, job: JobName) -> dict[str, list[str]]:
+def _reasons(evidence: Evidence, job: JobName, expected: int) -> dict[str, list[str]]:
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for item in evidence.dead_items(job):
+    for item in evidence.dead_items(job, expected):
         status = f" {item['status']}" if item["reason"] == "HttpStatus" else ""
         found[item["reason"] + status].add(item["key"])
     return {reason: sorted(keys) for reason, keys in found.items()}

@@ -1,15 +1,9 @@
-"""Talos's client, and nodes that speak Talos's machine API, both built from Talos's Go modules.
+"""Talos's client, and nodes that speak Talos's machine API, both built from Talos's Go modules."""
 
-``python -m sluice_dev.talos`` builds them, and whatever else the tests of the bootstrap run.
-"""
-
-import sys
 from pathlib import Path
 from typing import Final
 
 from sluice_dev.artifacts import artifact
-from sluice_dev.binaries import kubernetes
-from sluice_dev.errors import ClusterError
 from sluice_dev.paths import DEV
 from sluice_dev.processes import require, run
 from sluice_dev.progress import Progress
@@ -45,23 +39,3 @@ def _program(name: str, progress: Progress) -> Path:
 
     sources = sorted(path for path in (DEV / name).iterdir() if path.suffix in GO)
     return artifact(name, [*BUILD, *sources], build, progress, keep=2) / name
-
-
-def main() -> int:
-    """Build everything, or say why not."""
-    progress = Progress()
-    try:
-        talosctl(progress)
-        talos_node(progress)
-        manifestcheck(progress)
-        kubernetes(progress)
-    except ClusterError as error:
-        print(f"Talos's tools cannot be built: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

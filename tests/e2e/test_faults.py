@@ -25,6 +25,7 @@ def test_workers_are_killed(start: Start, component: str) -> None:
     job.judge()
 
 
+@pytest.mark.alone
 def test_the_operator_is_killed(start: Start, where: Target) -> None:
     """Once while topics and pods are being made, once in the middle."""
     job = start(COUNT)
@@ -41,6 +42,7 @@ def kill_operator(where: Target) -> None:
     force_delete(where, where.system, *pods)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("service", ["kafka", "postgres", "redis"])
 def test_a_service_is_restarted(start: Start, where: Target, service: str) -> None:
     job = start(COUNT)
@@ -51,6 +53,7 @@ def test_a_service_is_restarted(start: Start, where: Target, service: str) -> No
     job.judge()
 
 
+@pytest.mark.alone
 def test_a_service_is_killed(start: Start, where: Target) -> None:
     """Postgres and the broker at once, without time to end."""
     job = start(COUNT)

@@ -136,4 +136,4 @@ def test_a_wish_in_the_spec_is_carried_out_once_however_often_it_is_applied(
         "get", "events", job.in_jobs, f"--field-selector=involvedObject.name={job.name}"
     )
     assert f"redrive again: {len(failed)} items, 0 gone" in events
-    assert len(job.evidence.dead_items(job.job)) == 2 * len(failed)
+    assert len(job.evidence.dead_items(job.job, 2 * len(failed))) == 2 * len(failed)
