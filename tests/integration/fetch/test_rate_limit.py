@@ -14,6 +14,7 @@ from sluice_api.source import RateLimit
 from sluice_workers.fetch.rate_limit import AHEAD, Terms, TokenBucket
 from sluice_workers.runtime.cancel import cancel
 
+pytestmark = pytest.mark.alone
 PROCESSES = 8
 RATE = 400
 BURST = 10

@@ -17,6 +17,7 @@ from sluice_api.source import RateLimit
 from sluice_benchmarks.api import Api, api, busiest
 from sluice_workers.fetch.rate_limit import AHEAD, LATEST
 
+pytestmark = pytest.mark.alone
 RATE, BURST = 200, 20
 JITTER = 1.02
 PODS, PROCESSES = 2, 4
