@@ -1,5 +1,9 @@
-"""``python -m sluice_dev.build``: build everything that tests run on, before they need it."""
+"""``python -m sluice_dev.build``: build everything that tests run on, before they need it.
 
+With CONTEXT, only what is needed beside a cluster of the user's own.
+"""
+
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +13,8 @@ from sluice_dev import binaries, images, talos
 from sluice_dev.errors import ClusterError
 from sluice_dev.progress import Progress
 
-COMPILED: Final = (
-    binaries.kubernetes,
-    images.cluster_images,
-    binaries.versitygw,
-    talos.talosctl,
-    talos.talos_node,
-    talos.manifestcheck,
-)
+TALOS: Final = (binaries.kubernetes, talos.talosctl, talos.talos_node, talos.manifestcheck)
+COMPILED: Final = (*TALOS, images.cluster_images, binaries.versitygw)
 DOWNLOADED: Final = (
     images.services_root,
     images.service_images,
@@ -36,11 +34,11 @@ def build(parts: Sequence[Callable[[Progress], object]], progress: Progress) -> 
 def main() -> int:
     """Build everything, or say why not."""
     progress = Progress()
+    lanes = (TALOS,) if os.environ.get("CONTEXT") else (COMPILED, DOWNLOADED)
     try:
-        with ThreadPoolExecutor(2) as pool:
-            lanes = [pool.submit(build, parts, progress) for parts in (COMPILED, DOWNLOADED)]
-            for lane in lanes:
-                lane.result()
+        with ThreadPoolExecutor() as pool:
+            for built in [pool.submit(build, parts, progress) for parts in lanes]:
+                built.result()
     except ClusterError as error:
         print(f"what the tests run on cannot be built: {error}", file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from e2e.ingestion import Ingestion, Start
 from sluice_dev import cluster as clusters
 from sluice_dev.artifacts import locked
 from sluice_dev.cities import SampleApi, some_cities
-from sluice_dev.install import install
+from sluice_dev.install import install, uninstall
 from sluice_dev.paths import cache_folder
 from sluice_dev.progress import Progress
 from sluice_dev.target import Target, target
@@ -53,9 +53,11 @@ def where() -> Iterator[Target]:
     api.install(some_cities(CITIES).values(), progress)
     api.change(BEHAVIOUR)
     yield found
-    found.kubectl("delete", "ingestionjobs", "--all", f"--namespace={NAMESPACE}", "--timeout=90s")
-    if not found.local:
-        found.kubectl("delete", "namespace", NAMESPACE, timeout=300)
+    if found.local:
+        delete = ("delete", "ingestionjobs", "--all", f"--namespace={NAMESPACE}")
+        found.kubectl(*delete, "--timeout=90s")
+    else:
+        uninstall(found)
 
 
 @pytest.fixture
