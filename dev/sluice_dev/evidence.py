@@ -26,6 +26,10 @@ class Evidence:
         found = self._in("postgres-0", *psql.split(), f"--command={sql}")
         return list(csv.reader(found.splitlines()))
 
+    def count(self, rows: str) -> int:
+        """How many rows of a table of the warehouse there are, of those that a condition names."""
+        return int(self.query(f"select count(*) from {rows}")[0][0])
+
     def table(self, sql: str) -> str:
         """The rows that a query of the warehouse returns, as psql shows them to people."""
         psql = "psql --username=sluice --dbname=warehouse --no-psqlrc"

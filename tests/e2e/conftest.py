@@ -1,8 +1,6 @@
 """The cluster that the end-to-end tests run in, and a job for each test.
 
 The cluster is the local one that SLUICE_TEST_CLUSTER names, or the user's own (CONTEXT, IMAGE).
-Processes of pytest-xdist share the operator and the services; each has a namespace and a sample API
-of its own.
 """
 
 import os
@@ -15,14 +13,12 @@ import pytest
 
 from e2e.ingestion import Ingestion, Start
 from sluice_dev import cluster as clusters
-from sluice_dev.artifacts import locked
 from sluice_dev.cities import SampleApi, some_cities
 from sluice_dev.install import install, uninstall
-from sluice_dev.paths import cache_folder
 from sluice_dev.progress import Progress
 from sluice_dev.target import Target, target
 
-NAMESPACE = f"sluice-e2e-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+NAMESPACE = "sluice-e2e"
 CITIES = 4000
 BEHAVIOUR = {
     "latency_ms": 100,
@@ -46,9 +42,8 @@ def where() -> Iterator[Target]:
     if cluster:
         clusters.running(cluster)
     progress = Progress()
-    with locked(cache_folder() / "e2e.lock"):
-        found = target(cluster, NAMESPACE, progress)
-        install(found, progress)
+    found = target(cluster, NAMESPACE, progress)
+    install(found, progress)
     api = SampleApi(found)
     api.install(some_cities(CITIES).values(), progress)
     api.change(BEHAVIOUR)

@@ -69,12 +69,16 @@ class Ingestion:
     def phase(self) -> str:
         return str(self.status().get("phase", ""))
 
-    def wait_complete(self, seconds: float = 150) -> None:
-        self.wait("the phase Completed", lambda: self.phase() == "Completed", seconds)
+    def wait_complete(self, seconds: int = 150) -> None:
+        """Wait for the end by one watch: to ask ever again costs the machine more than the run."""
+        phase = "--for=jsonpath={.status.phase}=Completed"
+        arguments = (f"ingestionjob/{self.name}", self.in_jobs, f"--timeout={seconds}s")
+        self.where.kubectl("wait", phase, *arguments, timeout=seconds + 30)
 
     def wait_rows(self, count: int, seconds: float = 90) -> None:
         """Wait until the run is in its middle: some rows are there, and not all of them."""
-        self.wait(f"{count} rows", lambda: len(self.rows()) >= count, seconds)
+        self.wait("table", self.has_table, seconds)
+        self.wait(f"{count} rows", lambda: self.evidence.count(self.table) >= count, seconds)
         assert len(self.rows()) < len(self.keys), "the run was over before it could be disturbed"
 
     def wait(self, what: str, met: Callable[[], bool], seconds: float) -> None:
@@ -85,13 +89,15 @@ class Ingestion:
 
     def rows(self) -> list[str]:
         """The ids in the table, one for each row; none while there is no table."""
-        if self.evidence.query(f"select to_regclass('{self.table}') is null") == [["t"]]:
+        if not self.has_table():
             return []
         return [row[0] for row in self.evidence.query(f"select id from {self.table}")]
 
+    def has_table(self) -> bool:
+        return self.evidence.query(f"select to_regclass('{self.table}') is null") == [["f"]]
+
     def offset_rows(self) -> int:
-        count = f"select count(*) from sluice.offsets where job = '{self.job}'"
-        return int(self.evidence.query(count)[0][0])
+        return self.evidence.count(f"sluice.offsets where job = '{self.job}'")
 
     def objects(self) -> set[str]:
         """What the operator made for the job and is still there, such as ``pod/x-fetcher-…``."""
