@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from sluice_api.http import Http
 from sluice_api.names import JobName
 from sluice_api.source import CircuitBreaker, Retry
 from sluice_api.spec import Compression
+from sluice_dev.ports import free_port
 from sluice_dev.processes import TETHER
 from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import FetcherSettings, KafkaConnection, Topic
@@ -197,9 +197,7 @@ def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
 
     What it logs is shown only when what it runs for has failed.
     """
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", *program, "--folder", str(folder), "--port", str(port)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([*TETHER, *command], stderr=log, start_new_session=True)

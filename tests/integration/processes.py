@@ -7,26 +7,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from typing import IO
 
+from sluice_dev.ports import free_port
 from sluice_dev.processes import TETHER
-
-_reserved: list[socket] = []
-
-
-def free_port() -> int:
-    """A port for a server that cannot be given 0, never given again.
-
-    A socket keeps it: nobody is given it who asks for any port, and no connection leaves from it.
-    A server may listen there all the same, as ours sets SO_REUSEADDR like the servers' do, and does
-    not listen itself.
-    """
-    found = socket()
-    found.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    found.bind(("127.0.0.1", 0))
-    _reserved.append(found)
-    return int(found.getsockname()[1])
 
 
 def write_folder(folder: Path, files: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sluice_dev.ports import free_port
 
 HERE = Path(__file__).parent
 PARENT = """
@@ -65,11 +66,10 @@ class Pod:
 
 @contextmanager
 def pod(folder: Path, target: str, processes: int = 2, drain: float = 20) -> Iterator[Pod]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     path = os.pathsep.join([str(HERE), *sys.path])
     script = folder / "parent.py"
     script.write_text(PARENT)
+    port = free_port()
     arguments = [str(processes), f"children:{target}", str(folder), str(port), str(drain)]
     with subprocess.Popen(
         [sys.executable, script, *arguments],
