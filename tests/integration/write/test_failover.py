@@ -17,8 +17,8 @@ from integration.write.manners import PASSWORD, USER, loader, said, secret
 from integration.write.test_writer import World, assert_newest, committed, dead_items, world
 
 __all__ = ["world"]
-COMMIT: Final = b"COMMIT;\x00"
-"""The end of the message by which asyncpg commits."""
+COMMIT: Final = b"COMMIT\x00"
+"""The end of the message by which a session commits."""
 
 
 @pytest.fixture
