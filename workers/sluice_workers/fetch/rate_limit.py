@@ -14,6 +14,7 @@ which then begins empty.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -195,7 +196,8 @@ class TokenBucket:
             self._rest(rest_left / 1000)
         elif not granted:
             # What comes meanwhile can be reserved afterwards: to ask at once would gain nothing.
-            await asyncio.sleep(max(wait / 1000, AHEAD / 2))
+            # In step with others, a process would always come after the same ones.
+            await asyncio.sleep(max(wait / 1000, AHEAD * random.random()))  # noqa: S311
         self._hand.add(Lease(int(granted), held, pace, terms.late, bool(lasts), *granted_at))
 
     def _wanted(self, now: float) -> int:
