@@ -1,5 +1,10 @@
-"""Properties never fail on speed: a busy machine is no counterexample. And who runs which tests."""
+"""What holds for all tests, and who runs which of them.
 
+Properties never fail on speed: a busy machine is no counterexample.
+"""
+
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -8,6 +13,15 @@ from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sluice")
+# What is started in a shell's background ignores Ctrl-C, and so does all that it starts: tests that
+# interrupt what they started would wait in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have what a killed process leaves behind go with what the tests leave."""
+    os.environ["TMPDIR"] = str(tmp_path_factory.getbasetemp())
 
 
 class _Groups(LoadScopeScheduling):

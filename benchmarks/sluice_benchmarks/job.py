@@ -195,12 +195,17 @@ class Pod:
 def pod(folder: Path, program: tuple[str, ...] = SLUICE) -> Iterator[Pod]:
     """Run a pod, and kill it at the end; ``program`` is a module and its first arguments.
 
-    What it logs is shown only when what it runs for has failed.
+    Its own files are in its folder. What it logs is shown only when what it runs for has failed.
     """
     port = free_port()
     command = [sys.executable, "-m", *program, "--folder", str(folder), "--port", str(port)]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([*TETHER, *command], stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [*TETHER, *command],
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"TMPDIR": str(folder)},
+        )
         started = Pod(process, port)
         try:
             yield started
