@@ -19,6 +19,7 @@ MAX_HEADER_BYTES: Final = 8 << 10
 MIN_MESSAGE: Final = 256
 """Characters of a message that are kept of it, where the dead topic takes little."""
 _LOG: Final = logging.getLogger(__name__)
+_Identity = tuple[str, str, int, int | None]
 
 
 class Failures:
@@ -28,15 +29,22 @@ class Failures:
         self._set = FailedSet(redis, job, topic.generation)
         self._producer = producer
         self._topic = topic
+        self._kept: set[_Identity] = set()
+        """What the dead topic has, and Redis not yet."""
 
     async def give_up(self, dead: Sequence[wire.DeadItem], headers: wire.Headers = ()) -> None:
         """Return when the broker and then Redis have acknowledged: now the offsets may pass.
 
-        ``headers`` are those that the items came with.
+        ``headers`` are those that the items came with. What is tried again because Redis did not
+        answer is in the dead topic once.
         """
+        new = [each for each in dead if _identity(each) not in self._kept]
+        if new:
+            await self._keep(new, headers)
+            self._kept.update(map(_identity, new))
         if dead:
-            await self._keep(dead, headers)
             await self._set.add(_ranks(dead))
+            self._kept.difference_update(map(_identity, dead))
         for each in dead:
             # What went wrong may quote the item: that is for the dead topic, not for logs.
             _LOG.info("given up: %s", each.reason, extra={"key": each.key, "item": each.item})
@@ -126,6 +134,10 @@ class Failures:
             (wire.GENERATION, str(self._topic.generation).encode()),
         )
         return Message(key.encode(), None, headers)
+
+
+def _identity(dead: wire.DeadItem) -> _Identity:
+    return dead.key, dead.item, dead.version, dead.ordinal
 
 
 def _ranks(dead: Sequence[wire.DeadItem]) -> dict[str, int]:

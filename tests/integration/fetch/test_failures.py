@@ -15,6 +15,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from integration.fetch.servers import own_redis
 from integration.fetch.world import (
     GENERATION,
     MakeWorld,
@@ -28,6 +29,7 @@ from integration.fetch.world import (
 from integration.processes import write_folder
 from sluice_api.errors import DependencyError
 from sluice_workers import wire
+from sluice_workers.failed_set import FailedSet
 from sluice_workers.failures import Failures
 from sluice_workers.producer import Message, Producer
 from sluice_workers.redrive import redrive as module
@@ -244,6 +246,41 @@ async def test_a_redrive_killed_in_its_middle_is_finished_by_the_next(world: Wor
         await world.wait_drained(120)
         assert await world.failed() == set()
     assert keys(await world.read(world.settings.records)) == Counter(broken)
+
+
+async def test_what_is_given_up_while_redis_is_away_is_in_the_dead_topic_once(
+    world: World,
+) -> None:
+    producer = Producer(world.kafka, world.settings.compression)
+    dead = [
+        wire.DeadItem(
+            key=key,
+            item=f"run/{key}",
+            version=number,
+            reason=wire.FailureReason.TIMEOUT,
+            message="no answer",
+            failed_at=datetime.now(UTC),
+        )
+        for number, key in enumerate("abc")
+    ]
+    with own_redis() as server:
+        redis = Redis.from_url(server.url)
+        failures = Failures(redis, producer, world.settings.dead, world.job)
+        server.kill()
+        for some in (dead[:2], dead[:2], dead):
+            with pytest.raises(DependencyError, match="the failed set"):
+                await failures.give_up(some)
+        server.start()
+        await failures.give_up(dead)
+        await failures.give_up(dead[:1])  # it came again, and failed again
+        failed = FailedSet(redis, world.job, GENERATION)
+        assert await failed.among(list("abcd")) is None, "this Redis never had the whole set"
+        await failed.rebuild({})
+        assert await failed.among(list("abcd")) == set("abc")
+        await redis.aclose()
+    found = dead_items(await world.read(world.settings.dead))
+    assert Counter(each.key for each in found) == {"a": 2, "b": 1, "c": 1}
+    await producer.close()
 
 
 async def test_an_item_whose_record_was_refused_goes_back_as_it_came(world: World) -> None:
