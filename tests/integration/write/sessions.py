@@ -47,6 +47,6 @@ async def commit(
     *,
     merge: bool = True,
 ) -> None:
-    async with session.transaction(owner) as transaction:
-        await (transaction.merge(rows) if merge else transaction.insert(rows))
+    async with session.transaction(owner, insert=not merge) as transaction:
+        await transaction.write(rows)
         await transaction.advance(owner, positions, {0: positions[0].next_offset + len(rows)})

@@ -42,8 +42,8 @@ async def main(point: str, uri: str, epoch: int) -> None:
     session = Session(await opened(), sink, opened, APPLICATION)
     rows = [(number, "stalled", b"{}", None, 1) for number in range(ROWS)]
     try:
-        async with session.transaction(OWNER) as transaction:
-            await transaction.insert(StoppingRows(rows) if point == "copy" else rows)
+        async with session.transaction(OWNER, insert=True) as transaction:
+            await transaction.write(StoppingRows(rows) if point == "copy" else rows)
             if point == "copied":
                 stop()
             await transaction.advance(OWNER, {0: Position(0, epoch)}, {0: ROWS})

@@ -79,7 +79,7 @@ async def test_a_successor_passes_a_writer_that_was_frozen(postgres_uri: str, po
         assert positions[0].next_offset == 0
         async with session.transaction(OWNER) as transaction:
             # The same rows: what the other one has written of them is in the way.
-            await transaction.merge([(number, "new", b"{}", None, 1) for number in range(100)])
+            await transaction.write([(number, "new", b"{}", None, 1) for number in range(100)])
             await transaction.advance(OWNER, positions, {0: 100})
         assert time.monotonic() - started < WITHIN
         os.kill(slow.pid, signal.SIGCONT)

@@ -235,7 +235,7 @@ async def commit(
     found: Session, rows: list[Any], positions: dict[int, Position], ends: dict[int, int]
 ) -> None:
     async with found.transaction(OWNER) as transaction:
-        await transaction.merge(rows)
+        await transaction.write(rows)
         await transaction.advance(OWNER, positions, ends)
 
 

@@ -118,10 +118,11 @@ class Committer:
         raise failure(error) from error
 
     async def _whole(self, way: Way, rows: Sequence[Row], ends: Mapping[int, int]) -> None:
-        async with self._session.transaction(self._owner) as transaction:
+        insert = way is Way.INSERT
+        async with self._session.transaction(self._owner, insert=insert) as transaction:
             await self._begin(transaction)
             if rows:
-                await (transaction.insert if way is Way.INSERT else transaction.merge)(rows)
+                await transaction.write(rows)
             await self._end(transaction, ends)
 
     async def _search(self, batch: Batch) -> None:

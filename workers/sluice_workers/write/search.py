@@ -88,7 +88,6 @@ class Search:
         deadline = time.monotonic() + seconds
         refused: list[Refused] = []
         at = 0
-        await self._transaction.prepare()
         while at < len(pairs) and (at == 0 or time.monotonic() < deadline):
             run = pairs[at : at + pace.size]
             error = await self._transaction.attempt(newest([row for _, row in run], self._identity))

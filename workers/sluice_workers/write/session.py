@@ -39,6 +39,8 @@ class Transaction:
         sink: PostgresSink,
         sql: Statements,
         owner: Owner,
+        *,
+        direct: bool,
     ) -> None:
         self.connection = connection
         self._sink = sink
@@ -46,37 +48,26 @@ class Transaction:
         self._columns = list(buffer_columns(sink))
         self._schema, self._table = sink.place
         self._sql = sql
+        self._direct = direct
 
-    async def insert(self, rows: Sequence[Row]) -> None:
-        """COPY rows right into the table; fails when one of them is there already.
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Write rows, at most one for each identity.
 
-        Where the table's types take no such COPY, the rows are merged.
+        They are merged, unless the transaction began to insert them: then COPY takes them right
+        into the table, and fails when one of them is there already.
         """
-        if not self._sql.direct:
-            await self.merge(rows)
-            return
-        await self.connection.execute(self._sql.mergeable)
-        await self.connection.copy_records_to_table(
-            self._table, schema_name=self._schema, records=rows, columns=self._columns
-        )
-
-    async def merge(self, rows: Sequence[Row]) -> None:
-        """COPY rows, at most one for each identity, into the buffer, and merge it."""
-        await self._into_buffer(rows)
-        await self.connection.execute(self._sql.merge, *self._arguments)
-
-    async def _into_buffer(self, rows: Sequence[Row]) -> None:
-        await self.prepare()
-        await self._copy(rows)
+        if self._direct:
+            await self.connection.copy_records_to_table(
+                self._table, schema_name=self._schema, records=rows, columns=self._columns
+            )
+        else:
+            await self._copy(rows)
+            await self.connection.execute(self._sql.merge, *self._arguments)
 
     async def _copy(self, rows: Sequence[Row]) -> None:
         await self.connection.copy_records_to_table(
             self._sql.buffer, schema_name="pg_temp", records=rows, columns=self._columns
         )
-
-    async def prepare(self) -> None:
-        """Make the buffer ahead of the savepoints of :meth:`attempt`, which would take it back."""
-        await self.connection.execute(self._sql.create_buffer)
 
     async def attempt(self, rows: Sequence[Row]) -> Exception | None:
         """Merge rows within a savepoint; return the error when one of them is refused.
@@ -139,7 +130,7 @@ class Transaction:
         columns = [row["attname"] for row in found]
         if columns:
             buffer = f"pg_temp.{self._sql.buffer}"
-            await self._into_buffer(rows)
+            await self._copy(rows)
             await self.connection.execute(exchange.step_aside(self._sink, columns, table, buffer))
             await self.connection.execute(self._sql.empty_buffer)
         return bool(columns)
@@ -195,13 +186,23 @@ class Session:
         self._statements = None
 
     @asynccontextmanager
-    async def transaction(self, owner: Owner) -> AsyncIterator[Transaction]:
-        """Begin a transaction for an owner, and commit it. Raises what asyncpg raises."""
+    async def transaction(
+        self, owner: Owner, *, insert: bool = False
+    ) -> AsyncIterator[Transaction]:
+        """Begin a transaction for an owner, and commit it. Raises what asyncpg raises.
+
+        Rows are inserted if that is asked for and the table's types allow it, else merged.
+        """
+        sql = self._statements or await self._look()
+        direct = insert and sql.direct
+        async with self._begun(sql.mergeable if direct else sql.create_buffer):
+            yield Transaction(self._connection, self._sink, sql, owner, direct=direct)
+
+    async def _look(self) -> Statements:
         async with self._begun():
-            if self._statements is None:
-                shape = await self._connection.fetch(SHAPE, self._sink.quoted_table)
-                self._statements = statements(self._sink, [tuple(row) for row in shape])
-            yield Transaction(self._connection, self._sink, self._statements, owner)
+            shape = await self._connection.fetch(SHAPE, self._sink.quoted_table)
+        self._statements = statements(self._sink, [tuple(row) for row in shape])
+        return self._statements
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
@@ -210,12 +211,12 @@ class Session:
             yield self._connection
 
     @asynccontextmanager
-    async def _begun(self) -> AsyncIterator[None]:
+    async def _begun(self, first: str = "") -> AsyncIterator[None]:
         connection = self._connection
         async with watched(self._reopen, self._application):
             # By hand, for what goes together is sent together.
             try:
-                await connection.execute(BEGIN)
+                await connection.execute(f"{BEGIN}; {first}")
                 yield
                 await connection.execute("COMMIT")
             except BaseException:
