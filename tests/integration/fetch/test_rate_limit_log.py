@@ -53,9 +53,8 @@ async def until_all_work(ports: Sequence[int], seconds: float = 40) -> None:
         while True:
             try:
                 states = [json.loads(await fetched(port, "/state")) for port in ports]
-                processes = [process for state in states for process in state["processes"]]
-                if sorted(p for each in processes for p in each["assigned"]) == list(range(8)):
-                    assert [len(each["assigned"]) for each in processes] == [1] * 8
+                assigned = [each["assigned"] for state in states for each in state["processes"]]
+                if sorted(assigned) == [[partition] for partition in range(8)]:
                     return
             except OSError:
                 pass
