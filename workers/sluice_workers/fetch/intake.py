@@ -225,11 +225,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if not pending and not any(p.ledger.changed for p in self._partitions.values()):
             return
         await self._before_commit()
-        try:
-            if pending:
-                await self._commit_offsets(pending)
-        finally:
-            await self._keep_ahead()
+        if pending:
+            await self._commit_offsets(pending)
+        await self._keep_ahead()
 
     async def _commit_offsets(self, pending: dict[TopicPartition, int]) -> None:
         try:
@@ -243,7 +241,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._partitions[place].ledger.note_commit(offset)
 
     async def _keep_ahead(self) -> None:
-        """Keep what is done beyond the offsets, as far as these were committed."""
+        """Keep what is done beyond the offsets; after them, for it counts from what they say."""
         await self._done_sets.save(
             {
                 place.partition: (partition.ledger.committed or 0, partition.ledger.take_ahead())

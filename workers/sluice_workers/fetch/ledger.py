@@ -63,18 +63,9 @@ class Ledger:
         return self._changed
 
     def take_ahead(self) -> list[int]:
-        """Return what is finished beyond the committed offset, to be kept for the next owner.
-
-        Also what is not read yet and an earlier owner finished: who takes over has no other word
-        of it.
-        """
+        """Return what is finished beyond the committable offset, to be kept for the next owner."""
         self._changed = False
-        start = self.committable if self._committed is None else self._committed
-        return [
-            *range(start, self.committable),
-            *(offset for offset in self._window if offset not in self._unfinished),
-            *sorted(offset for offset in self._done if offset >= self._position),
-        ]
+        return [offset for offset in self._window if offset not in self._unfinished]
 
     @property
     def span(self) -> int:
