@@ -65,14 +65,19 @@ class DoneSets:
             return frozenset()
         return decode(content, committed) if content else frozenset()
 
-    async def save(self, ahead: Mapping[int, tuple[int, list[int]]]) -> None:
-        """Note, for each partition, its committed offset and what is done beyond it."""
+    async def save(self, ahead: Mapping[int, tuple[int, list[int]]]) -> bool:
+        """Note, for each partition, its committed offset and what is done beyond it.
+
+        Return whether Redis has it.
+        """
         content: dict[Any, Any] = {
             str(partition): encode(*found) for partition, found in ahead.items()
         }
         if not content:
-            return
+            return True
         try:
             await self._redis.hset(self._key, mapping=content)
         except (RedisError, OSError) as error:
             _LOG.warning("what is done ahead of the offsets is not kept: %s", error)
+            return False
+        return True

@@ -222,12 +222,25 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for place, partition in self._partitions.items()
             if (offset := partition.ledger.pending) is not None
         }
-        if not pending and not any(p.ledger.changed for p in self._partitions.values()):
+        changed = [each for each in self._partitions.items() if each[1].ledger.changed]
+        if not pending and not changed:
             return
-        await self._before_commit()
-        if pending:
-            await self._commit_offsets(pending)
-        await self._keep_ahead()
+        # Taken before anything is told: what finishes meanwhile is told, and kept, the next time.
+        ahead = {
+            place.partition: (partition.ledger.committable, partition.ledger.take_ahead())
+            for place, partition in changed
+        }
+        kept = False
+        try:
+            await self._before_commit()
+            if pending:
+                await self._commit_offsets(pending)
+            # After the offsets, for it counts from what they say.
+            kept = await self._done_sets.save(ahead)
+        finally:
+            if not kept:
+                for _, partition in changed:
+                    partition.ledger.not_kept()
 
     async def _commit_offsets(self, pending: dict[TopicPartition, int]) -> None:
         try:
@@ -239,16 +252,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         metrics.COMMITS.inc()
         for place, offset in pending.items():
             self._partitions[place].ledger.note_commit(offset)
-
-    async def _keep_ahead(self) -> None:
-        """Keep what is done beyond the offsets; after them, for it counts from what they say."""
-        await self._done_sets.save(
-            {
-                place.partition: (partition.ledger.committed or 0, partition.ledger.take_ahead())
-                for place, partition in self._partitions.items()
-                if partition.ledger.changed
-            }
-        )
 
     async def on_partitions_revoked(self, _revoked: Any) -> None:
         """Commit what is done; hold the lock until partitions are assigned."""

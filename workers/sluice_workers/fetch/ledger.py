@@ -59,13 +59,21 @@ class Ledger:
 
     @property
     def changed(self) -> bool:
-        """Whether anything finished since :meth:`take_ahead`."""
+        """Whether anything finished since :meth:`take_ahead`, or what it returned was not kept."""
         return self._changed
 
     def take_ahead(self) -> list[int]:
-        """Return what is finished beyond the committable offset, to be kept for the next owner."""
+        """Return what is finished beyond the committable offset, to be kept for the next owner.
+
+        With it what an earlier owner finished and was not read yet.
+        """
         self._changed = False
-        return [offset for offset in self._window if offset not in self._unfinished]
+        ahead = [offset for offset in self._window if offset not in self._unfinished]
+        return ahead + sorted(offset for offset in self._done if offset >= self._position)
+
+    def not_kept(self) -> None:
+        """Note that what :meth:`take_ahead` returned is to be kept still."""
+        self._changed = True
 
     @property
     def span(self) -> int:

@@ -1,6 +1,5 @@
 """Items that succeeded, until dead topic and failed set know of it."""
 
-from sluice_api.errors import DependencyError
 from sluice_workers.failures import Failures
 from sluice_workers.fetch.item import Item
 
@@ -24,7 +23,8 @@ class Recoveries:
         taken, self._versions = self._versions, {}
         try:
             await self._failures.take_out(taken)
-        except DependencyError:
+        except BaseException:
+            # Also when it is broken off, as by the pod's end: the last offsets are committed after.
             for key, version in taken.items():
                 self._note(key, version)
             raise

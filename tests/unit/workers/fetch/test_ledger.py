@@ -53,7 +53,10 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     def what_is_kept_is_done_and_beyond_the_commit(self) -> None:
         ahead = self.ledger.take_ahead()
         assert not self.ledger.changed
-        assert ahead == sorted(o for o in self.finished if o > self.ledger.committable)
+        unread = {offset for offset in self.done if offset >= self.ledger.position}
+        assert ahead == sorted(
+            offset for offset in self.finished | unread if offset >= self.ledger.committable
+        )
 
     @invariant()
     def the_window_is_what_lies_behind(self) -> None:
@@ -95,6 +98,24 @@ def test_only_what_is_worked_on_can_finish(offset: int) -> None:
     ledger.finish(8)
     with pytest.raises(ValueError, match="not being worked on"):
         ledger.finish(offset)
+
+
+def test_what_an_earlier_owner_finished_is_kept_before_it_is_read_again() -> None:
+    ledger = Ledger(5, committed=5, done=frozenset({7, 900}))
+    ledger.take(5, 1)
+    ledger.take(6, 1)
+    ledger.finish(6)
+    assert ledger.take_ahead() == [6, 7, 900]
+
+
+def test_what_could_not_be_kept_is_kept_later() -> None:
+    ledger = Ledger(5)
+    ledger.take(5, 1)
+    ledger.take(6, 1)
+    ledger.finish(6)
+    ledger.take_ahead()
+    ledger.not_kept()
+    assert ledger.changed
 
 
 def test_a_start_after_the_first_offset_is_committed_even_without_work() -> None:
