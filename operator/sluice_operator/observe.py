@@ -235,10 +235,10 @@ class Observer:
 async def _count(client: Redis, key: str) -> int | None:
     """Return how many keys have failed; None while Redis's copy of them is not complete."""
     async with client.pipeline(transaction=True) as asked:
-        asked.hexists(key, failed_set.COMPLETE)
+        asked.hget(key, failed_set.STATE)
         asked.hlen(key)
-        complete, length = await asked.execute()
-    return int(length) - 1 if complete else None
+        state, length = await asked.execute()
+    return int(length) - 1 if state == failed_set.COMPLETE else None
 
 
 def _name(found: Object) -> str:

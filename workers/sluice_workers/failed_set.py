@@ -1,9 +1,11 @@
 """The failed set in Redis: the keys that the dead topic says have failed, for quick answers.
 
 A hash of each key's rank. It is an index: lost, it is built again from the topic. A field without a
-name tells that it is complete; it goes with the hash, so a loss is always noticed.
+name tells that it is complete, or names the building that is under way; it goes with the hash, so a
+loss is always noticed, also by who builds from what it read before.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,8 +19,11 @@ from sluice_api.names import JobName
 
 CHUNK: Final = 1000
 """Keys that one command to Redis carries."""
-COMPLETE: Final = ""
-"""The field that is no key, and there when every failed key is."""
+STATE: Final = ""
+"""The field that is no key."""
+COMPLETE: Final = b"1"
+"""What it holds when every failed key is there."""
+LOST: Final = "Redis lost the failed set: it is built again from the dead topic"
 _SCRIPTS: Final = files("sluice_workers")
 
 
@@ -39,22 +44,22 @@ class FailedSet:
     async def complete(self) -> bool:
         """Tell whether every failed key is in it."""
         with _explained():
-            return bool(await self._ask("hexists", COMPLETE))
+            return bool(await self._ask("hget", STATE) == COMPLETE)
 
     async def add(self, ranks: Mapping[str, int]) -> None:
         """Add keys with the ranks of their failures."""
         for chunk in _chunks(ranks):
             with _explained():
-                await self._put(keys=[self._key], args=["", *_encoded(chunk)])
+                await self._put(keys=[self._key], args=["", "", *_encoded(chunk)])
 
     async def among(self, keys: Sequence[str]) -> set[str] | None:
         """Return those of the keys that are in it; None when it is not complete."""
         found: set[str] = set()
-        for start in range(0, len(keys), CHUNK):
+        for start in range(0, len(keys) or 1, CHUNK):
             chunk = keys[start : start + CHUNK]
             with _explained():
-                complete, *ranks = await self._ask("hmget", [COMPLETE, *chunk])
-            if complete is None:
+                state, *ranks = await self._ask("hmget", [STATE, *chunk])
+            if state != COMPLETE:
                 return None
             found.update(key for key, rank in zip(chunk, ranks, strict=True) if rank is not None)
         return found
@@ -69,20 +74,42 @@ class FailedSet:
             if not cursor:
                 return
 
-    async def take_out(self, ranks: Mapping[str, int]) -> None:
-        """Take keys out whose failures rank no higher than these successes."""
-        for chunk in _chunks(ranks):
-            with _explained():
-                await self._remove(keys=[self._key], args=_encoded(chunk))
+    async def take_out(self, ranks: Mapping[str, int]) -> bool:
+        """Take keys out whose failures rank no higher than these successes.
 
-    async def rebuild(self, ranks: Mapping[str, int]) -> None:
-        """Add what the dead topic holds, and say that it is complete, unless somebody else has."""
+        Return whether the set was complete all the while: else it is to be done again.
+        """
         for chunk in _chunks(ranks):
             with _explained():
-                if not await self._put(keys=[self._key], args=["rebuild", *_encoded(chunk)]):
-                    return
+                arguments = [COMPLETE, *_encoded(chunk)]
+                if not await self._remove(keys=[self._key], args=arguments):
+                    return False
+        return True
+
+    async def begin(self) -> bytes | None:
+        """Return what names the building that is under way now; None when it is complete.
+
+        To be asked before the dead topic is read: who builds at the same time shares the name.
+        """
         with _explained():
-            await self._ask("hsetnx", COMPLETE, 1)
+            # Never the one that was under way before the set was lost.
+            await self._ask("hsetnx", STATE, 2 + secrets.randbits(62))
+            state: bytes | None = await self._ask("hget", STATE)
+        if state is None:
+            raise DependencyError("FailedSetLost", LOST)
+        return None if state == COMPLETE else state
+
+    async def rebuild(self, building: bytes, ranks: Mapping[str, int]) -> bool:
+        """Add what the dead topic holds, and say that it is complete.
+
+        Return False when somebody else has, or it was lost since :meth:`begin`.
+        """
+        for chunk in _chunks(ranks):
+            with _explained():
+                if not await self._put(keys=[self._key], args=[building, "", *_encoded(chunk)]):
+                    return False
+        with _explained():
+            return bool(await self._put(keys=[self._key], args=[building, COMPLETE]))
 
     async def _ask(self, command: str, *arguments: Any) -> Any:
         return await getattr(self._redis, command)(self._key, *arguments)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sluice_api.errors import DependencyError, RecordTooLargeError
 from sluice_api.names import JobName
 from sluice_workers import dead_topic, kafka, wire
-from sluice_workers.failed_set import FailedSet
+from sluice_workers.failed_set import LOST, FailedSet
 from sluice_workers.producer import Message, Producer
 from sluice_workers.settings import KafkaConnection, Topic
 
@@ -58,16 +58,14 @@ class Failures:
         """
         found = await self._set.among(list(succeeded))
         if found is None:
-            raise DependencyError(
-                "FailedSetLost", "Redis lost the failed set: it is built again from the dead topic"
-            )
+            raise DependencyError("FailedSetLost", LOST)
         if found:
             recovered = {key: succeeded[key] for key in sorted(found)}
             marks = [self._recovered(key, version) for key, version in recovered.items()]
             await self._producer.send(self._topic.name, marks)
-            await self._set.take_out(
-                {key: dead_topic.success_rank(version) for key, version in recovered.items()}
-            )
+            ranks = {key: dead_topic.success_rank(each) for key, each in recovered.items()}
+            if not await self._set.take_out(ranks):
+                raise DependencyError("FailedSetLost", LOST)
 
     async def ensure(self, connection: KafkaConnection) -> None:
         """Build the failed set again from the dead topic if Redis has lost it.
@@ -75,6 +73,8 @@ class Failures:
         May be done by several processes at once, and while others add to it.
         """
         if await self._set.complete():
+            return
+        if (building := await self._set.begin()) is None:
             return
         partitions = await self._producer.partitions(self._topic.name)
         standing = dead_topic.Standing()
@@ -88,8 +88,8 @@ class Failures:
         except KafkaError as error:
             raise DependencyError("BrokerUnreachable", f"the dead topic: {error}") from error
         ranks = standing.ranks()
-        await self._set.rebuild(ranks)
-        _LOG.info("the failed set was built from the dead topic: %d keys", len(ranks))
+        if await self._set.rebuild(building, ranks):
+            _LOG.info("the failed set was built from the dead topic: %d keys", len(ranks))
 
     async def _keep(self, dead: Sequence[wire.DeadItem], headers: wire.Headers) -> None:
         """Send what is kept of them; of what the topic does not take whole, what it takes."""

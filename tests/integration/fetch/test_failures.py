@@ -29,12 +29,13 @@ from integration.fetch.world import (
 from integration.processes import write_folder
 from sluice_api.errors import DependencyError
 from sluice_workers import wire
-from sluice_workers.failed_set import FailedSet
+from sluice_workers.failed_set import COMPLETE, STATE, FailedSet
 from sluice_workers.failures import Failures
 from sluice_workers.producer import Message, Producer
 from sluice_workers.redrive import redrive as module
 from sluice_workers.redrive.redrive import redrive
 from sluice_workers.settings import RedriveSettings
+from sluice_workers.trouble import PAUSE
 
 BROKEN: set[str] = set()
 
@@ -120,6 +121,32 @@ async def test_a_dead_item_tells_what_happened(world: World) -> None:
     assert headers[wire.ITEM].decode() == dead.item == f"{GENERATION}-{message.partition}-0"
 
 
+async def test_while_redis_is_away_the_dead_topic_gets_an_item_once(world: World) -> None:
+    BROKEN.add("1")
+    with own_redis() as own:
+        write_folder(world.folder, {"redis/url": own.url})
+        redis = Redis.from_url(own.url)
+        async with fetcher(world):
+            await joined(world)
+            own.kill()
+            await world.seed("1")
+            async with asyncio.timeout(30):
+                while not await world.read(world.settings.dead):
+                    await asyncio.sleep(0.2)
+            await asyncio.sleep(3 * PAUSE)
+            own.start()
+            await world.wait_committed(2)
+            assert set(await redis.hkeys(world.failed_key)) == {b"1", STATE.encode()}
+        await redis.aclose()
+    assert keys(await world.read(world.settings.dead)) == {"1": 1}
+
+
+async def joined(world: World) -> None:
+    """Wait until the group has passed an item that is well."""
+    await world.seed("0")
+    await world.wait_committed(1)
+
+
 async def test_a_lost_failed_set_is_built_again_without_what_succeeded_since(world: World) -> None:
     await give_up(world, "1", "2", "3")
     BROKEN.discard("2")
@@ -136,7 +163,7 @@ async def test_a_lost_failed_set_is_built_again_without_what_succeeded_since(wor
     await redis.delete(world.failed_key)
     async with fetcher(world):
         async with asyncio.timeout(20):
-            while not await redis.hexists(world.failed_key, ""):
+            while await redis.hget(world.failed_key, STATE) != COMPLETE:
                 await asyncio.sleep(0.1)
         assert await world.failed() == {"1"}
     await redis.aclose()
@@ -275,7 +302,8 @@ async def test_what_is_given_up_while_redis_is_away_is_in_the_dead_topic_once(
         await failures.give_up(dead[:1])  # it came again, and failed again
         failed = FailedSet(redis, world.job, GENERATION)
         assert await failed.among(list("abcd")) is None, "this Redis never had the whole set"
-        await failed.rebuild({})
+        assert (building := await failed.begin()) is not None
+        assert await failed.rebuild(building, {})
         assert await failed.among(list("abcd")) == set("abc")
         await redis.aclose()
     found = dead_items(await world.read(world.settings.dead))

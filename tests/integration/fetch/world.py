@@ -129,7 +129,7 @@ class World:
     async def failed(self) -> set[str]:
         redis = Redis.from_url(self.redis_url, decode_responses=True)
         try:
-            return set(await redis.hkeys(self.failed_key)) - {failed_set.COMPLETE}
+            return set(await redis.hkeys(self.failed_key)) - {failed_set.STATE}
         finally:
             await redis.aclose()
 

@@ -156,7 +156,9 @@ SUFFIXES = ("items", "records", "dead")
 async def failed(world: World, redis_url: str) -> AsyncIterator[FailedSet]:
     client = Redis.from_url(redis_url)
     found = FailedSet(client, world.job.name, 5)
-    await found.rebuild({})
+    building = await found.begin()
+    assert building is not None
+    await found.rebuild(building, {})
     yield found
     await client.aclose()
 
