@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 from redis.asyncio import Redis
 
+from integration.fetch.servers import own_redis
 from sluice_api.errors import DependencyError
 from sluice_api.names import JobName
-from sluice_workers.fetch.permits import LEASE, ROUND, SETTLE, Ask, Permits
+from sluice_workers import redis_client
+from sluice_workers.fetch.permits import LEASE, MARGIN, ROUND, SETTLE, Ask, Permits
 
 Make = Callable[[str], Permits]
 
@@ -89,6 +92,45 @@ async def test_a_redis_that_lost_everything_grants_nothing_new_until_all_have_as
     await asyncio.sleep(SETTLE + 0.2)
     assert sum(await first.renew([Ask("a", 4, 0, 0)])) == 0
     assert await second.renew([Ask("a", 4, 4, 1)]) > (1,)
+
+
+async def lose(redis_url: str, job: JobName) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        await redis.delete(job.redis_key("permits"))
+
+
+async def test_one_that_is_new_and_first_after_a_loss_does_not_hide_it(
+    make: Make, redis_url: str, job: JobName
+) -> None:
+    first, second = make("first"), make("second")
+    assert await first.renew([Ask("a", 4, 2, 0)]) == (2,)
+    assert await second.renew([Ask("a", 4, 2, 0)]) == (2,)
+    await lose(redis_url, job)
+    assert await make("new").renew([Ask("a", 4, 1, 0)]) == (1,), "it cannot know"
+    assert await first.renew([Ask("a", 4, 3, 2)]) == (2,), "it had a lease that is not there"
+
+
+async def test_who_comes_back_after_its_lease_does_not_take_those_of_others(
+    make: Make, redis_url: str, job: JobName
+) -> None:
+    cut_off = make("cut off")
+    assert await cut_off.renew([Ask("a", 4, 1, 0)]) == (1,)
+    await asyncio.sleep(LEASE - MARGIN + 0.1)
+    assert await make("other").renew([Ask("a", 4, 3, 0)]) == (3,)
+    await lose(redis_url, job)
+    assert await cut_off.renew([Ask("a", 4, 4, 0)]) == (0,)
+
+
+async def test_a_silent_redis_keeps_nobody_from_the_end_of_its_lease(job: JobName) -> None:
+    with own_redis() as server:
+        permits = Permits(redis_client.connect(server.url), job.redis_key("permits"), "a")
+        await permits.renew([Ask("a", 4, 1, 0)])
+        started = time.monotonic()
+        async with Redis.from_url(server.url) as admin:
+            await admin.execute_command("CLIENT", "PAUSE", 60_000)
+        with pytest.raises(DependencyError):
+            await permits.renew([Ask("a", 4, 1, 1)])
+        assert time.monotonic() < started + LEASE - 0.5
 
 
 async def test_a_holder_that_leaves_gives_back_at_once(make: Make) -> None:

@@ -1,7 +1,8 @@
 -- Leases permits for open connections to one holder, and takes back those of holders that are gone.
 -- KEYS[1]: a hash of holders. ARGV: the holder, milliseconds of the lease, milliseconds after which
--- remainders go round, milliseconds for which nothing new is granted if the hash is empty, and a JSON
--- list of [name, cap, wanted, claimed].
+-- remainders go round, milliseconds for which nothing new is granted once the hash was lost, what this
+-- holder knows of leases (2: its own goes on, 1: it has had one, 0: nothing), and a JSON list of [name,
+-- cap, wanted, claimed].
 -- Returns for each name how many connections the holder may use. What it claims beyond that, because
 -- it is open or may be by now, stays counted until the holder claims less. All wants are served evenly
 -- (max-min fairness); what cannot be divided goes round among the holders, so that none waits for ever.
@@ -9,7 +10,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local turn = math.floor(now / tonumber(ARGV[3]))
-local others, settling = {}, false
+local others, settling, known = {}, false, tonumber(ARGV[5])
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
   local lease = cjson.decode(entries[i + 1])
@@ -21,7 +22,7 @@ for i = 1, #entries, 2 do
     others[#others + 1] = {holder = entries[i], permits = lease.permits}
   end
 end
-if #entries == 0 and tonumber(ARGV[4]) > 0 then
+if known == 2 and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or known == 1 and #entries == 0 then
   redis.call('HSET', KEYS[1], '', cjson.encode({expires = now + tonumber(ARGV[4])}))
   settling = true
 end
@@ -51,7 +52,7 @@ local function fair(cap, wants)
 end
 
 local granted, permits = {}, {}
-for i, ask in ipairs(cjson.decode(ARGV[5])) do
+for i, ask in ipairs(cjson.decode(ARGV[6])) do
   local name, cap, want, claimed = ask[1], ask[2], ask[3], ask[4]
   local taken, wants = 0, {{holder = ARGV[1], want = want}}
   for _, other in ipairs(others) do

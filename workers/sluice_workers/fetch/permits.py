@@ -7,6 +7,7 @@ process that was frozen for longer than its lease is the exception: its connecti
 beside those of its successors until it wakes.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -25,8 +26,9 @@ MARGIN: Final = 3.0
 """Seconds before that end at which all connections are closed."""
 ROUND: Final = 15.0
 """Seconds after which what cannot be divided evenly goes to others."""
-SETTLE: Final = 3.0
-"""Seconds in which all renew, and for which a Redis that lost all leases grants nothing new."""
+SETTLE: Final = LEASE - MARGIN
+"""Seconds for which a Redis that lost all leases grants nothing new: by then all who had one have
+renewed it, or closed their connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,16 @@ class Permits:
         """
         wants = json.dumps([[ask.name, ask.cap, ask.wanted, ask.claimed] for ask in asks])
         sent = time.monotonic()
-        # Whose lease goes on knows that there are leases, whatever Redis says.
-        settle = 0 if self.ended(sent) else int(SETTLE * 1000)
-        times = (int(LEASE * 1000), int(ROUND * 1000), settle)
-        arguments: list[str | int] = [self._holder, *times, wants]
+        # Whose lease goes on knows that there are leases, whatever Redis says; and where its own
+        # has ended, those of others may not have.
+        goes_on = not self.ended(sent)
+        known = 2 if goes_on else int(self._ends > 0)
+        times = (int(LEASE * 1000), int(ROUND * 1000), int(SETTLE * 1000))
+        arguments: list[str | int] = [self._holder, *times, known, wants]
         try:
-            granted = await self._script(keys=[self._key], args=arguments)
+            # Whoever waits for longer than the lease closes nothing when it ends.
+            async with asyncio.timeout(self._ends - sent if goes_on else LEASE - MARGIN):
+                granted = await self._script(keys=[self._key], args=arguments)
         except (RedisError, OSError) as error:
             raise DependencyError(
                 "RedisUnreachable",
