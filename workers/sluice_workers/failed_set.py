@@ -81,7 +81,7 @@ class FailedSet:
         """
         for chunk in _chunks(ranks):
             with _explained():
-                arguments = [COMPLETE, *_encoded(chunk)]
+                arguments: list[bytes | str] = [COMPLETE, *_encoded(chunk)]
                 if not await self._remove(keys=[self._key], args=arguments):
                     return False
         return True
