@@ -227,16 +227,17 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return
         # Taken before anything is told: what finishes meanwhile is told, and kept, the next time.
         ahead = {
-            place.partition: (partition.ledger.committable, partition.ledger.take_ahead())
+            place.partition: (partition.ledger.committed or 0, partition.ledger.take_ahead())
             for place, partition in changed
         }
         kept = False
         try:
             await self._before_commit()
-            if pending:
-                await self._commit_offsets(pending)
-            # After the offsets, for it counts from what they say.
-            kept = await self._done_sets.save(ahead)
+            try:
+                if pending:
+                    await self._commit_offsets(pending)
+            finally:
+                kept = await self._done_sets.save(ahead)
         finally:
             if not kept:
                 for _, partition in changed:

@@ -63,13 +63,18 @@ class Ledger:
         return self._changed
 
     def take_ahead(self) -> list[int]:
-        """Return what is finished beyond the committable offset, to be kept for the next owner.
+        """Return what is finished beyond the committed offset, to be kept for the next owner.
 
-        With it what an earlier owner finished and was not read yet.
+        Also what is not read yet and an earlier owner finished: who takes over has no other word
+        of it.
         """
         self._changed = False
-        ahead = [offset for offset in self._window if offset not in self._unfinished]
-        return ahead + sorted(offset for offset in self._done if offset >= self._position)
+        start = self.committable if self._committed is None else self._committed
+        return [
+            *range(start, self.committable),
+            *(offset for offset in self._window if offset not in self._unfinished),
+            *sorted(offset for offset in self._done if offset >= self._position),
+        ]
 
     def not_kept(self) -> None:
         """Note that what :meth:`take_ahead` returned is to be kept still."""
