@@ -35,7 +35,7 @@ bench-rebalance: venv ## how long items wait while fetchers come, go and die
 bench-writer: venv ## rows a second of the writer beside COPY from memory and Debezium's JDBC sink
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.writer
 
-chaos: venv ## hurt writers, Postgres, broker and network at random: FAULTS=200 SEED=… QUICK=1
+chaos: venv ## hurt writers, or fetchers by TARGET=fetch, and all they need: FAULTS=200 SEED=… QUICK=1
 	@PYTHONPATH="$$PYTHONPATH:$(CURDIR)/tests" $(PYTHON) -m chaos
 
 bench-messages: venv ## what compression costs and saves, for lone messages and for batches

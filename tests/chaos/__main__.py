@@ -7,20 +7,32 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import click
 
 from chaos import report
+from chaos.fetch.run import Run as FetchRun
 from chaos.nodes import LOGS
-from chaos.run import Run
+from chaos.run import Run as WriteRun
 from sluice_dev.errors import ClusterError
 from sluice_dev.images import services_root
 from sluice_dev.paths import cache_folder
 from sluice_dev.processes import TETHER, require
 from sluice_dev.progress import Progress
 
+
+class Target(Protocol):
+    """A run of a seed and a number of faults."""
+
+    async def go(self) -> report.Outcome:
+        """Hurt, let all come to its end, and judge."""
+
+
+WRITE: Final = "write"
+TARGETS: Final[dict[str, Callable[[int, int], Target]]] = {WRITE: WriteRun, "fetch": FetchRun}
 FAULTS: Final = 200
 QUICK: Final = 14
 """Faults that take well under two minutes."""
@@ -39,6 +51,18 @@ def number(name: str, default: int) -> int:
     if not found.isdecimal():
         raise SystemExit(f"{name} must be a whole number, found {found!r}")
     return int(found)
+
+
+def target() -> str:
+    """Return what is hurt. Raises ``SystemExit`` with what is wrong."""
+    found = os.environ.get("TARGET") or WRITE
+    if found not in TARGETS:
+        raise SystemExit(f"TARGET must be {' or '.join(TARGETS)}, found {found!r}")
+    return found
+
+
+def _target_of_make() -> str:
+    return f"TARGET={target()} " if target() != WRITE else ""
 
 
 def main() -> int:
@@ -60,7 +84,7 @@ def main() -> int:
 
 def enter(seed: int, faults: int) -> NoReturn:
     """Become the run."""
-    click.echo(f"seed {seed}; once more: make chaos SEED={seed} FAULTS={faults}")
+    click.echo(f"seed {seed}; once more: make chaos {_target_of_make()}SEED={seed} FAULTS={faults}")
     environment = {INSIDE: "1", "SEED": str(seed), "FAULTS": str(faults)}
     os.execvpe(APART[0], [*APART, sys.executable, "-m", "chaos"], os.environ | environment)
 
@@ -75,7 +99,7 @@ def run(seed: int, faults: int) -> int:
         filename=LOGS / "run.log", level=logging.INFO, format="%(asctime)s %(name)s %(message)s"
     )
     try:
-        outcome = asyncio.run(Run(seed, faults).go())
+        outcome = asyncio.run(TARGETS[target()](seed, faults).go())
     except KeyboardInterrupt:
         click.echo("interrupted: nothing of it is left running", err=True)
         return 130
@@ -83,12 +107,12 @@ def run(seed: int, faults: int) -> int:
         keep_logs(seed)
         raise
     report.show_faults(outcome.faults, outcome.recovery)
-    report.show_work(outcome.records, outcome.transactions, outcome.drained)
+    report.show_work(outcome.work, outcome.drained)
     if not outcome.verdict.holds:
         report.show_verdict(outcome.verdict)
         keep_logs(seed)
-        click.echo(f"once more: make chaos SEED={seed} FAULTS={faults}")
-    click.echo(report.line(seed, faults, outcome.verdict))
+        click.echo(f"once more: make chaos {_target_of_make()}SEED={seed} FAULTS={faults}")
+    click.echo(report.line(target(), seed, faults, outcome.verdict))
     return 0 if outcome.verdict.holds else 1
 
 

@@ -9,9 +9,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from chaos.invariants import Applied, Buffered, Evidence, Message, Moved, Stored
 from chaos.job import PARTITIONS, Job
 from chaos.producer import Load
+from chaos.records import Record
 from sluice_api.sink import Buffer
 from sluice_workers import wire
 from sluice_workers.kafka import client_options
+from sluice_workers.settings import KafkaConnection
 
 READ: Final = 60_000
 """Milliseconds in which a topic's next records must come."""
@@ -30,16 +32,22 @@ _DONE: Final = """
 Connection = asyncpg.Connection
 
 
-async def collect(job: Job, load: Load, uri: str) -> Evidence:
+async def collect(job: Job, load: Load[Record], uri: str) -> Evidence:
     """Return all that is known about a job.
 
     Raises ``RuntimeError`` when the topic is not what was produced: then nothing can be judged.
     """
-    messages = [_message(each, load) for each in await _read(job, "records", PARTITIONS)]
+    messages = [
+        _message(each, load)
+        for each in await read(job.servers.kafka, job.topic("records").name, PARTITIONS)
+    ]
     missing = load.acknowledged - {message.record.id for message in messages}
     if missing:
         raise RuntimeError(f"the broker lost {len(missing)} acknowledged records: {missing}")
-    dead = {wire.header(each.headers, wire.ITEM) or "" for each in await _read(job, "dead", 1)}
+    dead = {
+        wire.header(each.headers, wire.ITEM) or ""
+        for each in await read(job.servers.kafka, job.topic("dead").name, 1)
+    }
     connection = await asyncpg.connect(uri)
     try:
         table = job.sink.table
@@ -91,18 +99,18 @@ def _of(job: Job, places: Mapping[tuple[str, int], int]) -> dict[int, int]:
     return {partition: at for (name, partition), at in places.items() if name == job.name}
 
 
-def _message(found: Any, load: Load) -> Message:
+def _message(found: Any, load: Load[Record]) -> Message:
     item = wire.header(found.headers, wire.ITEM) or ""
     record_id = wire.record_id(item, int(wire.header(found.headers, wire.ORDINAL) or 0))
     return Message(found.partition, found.offset, load.produced[record_id])
 
 
-async def _read(job: Job, suffix: str, partitions: int) -> list[Any]:
+async def read(connection: KafkaConnection, topic: str, partitions: int) -> list[Any]:
     """Read a topic from its start to its end, each partition in order."""
-    consumer = AIOKafkaConsumer(**client_options(job.servers.kafka), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(connection), enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(job.topic(suffix).name, each) for each in range(partitions)]
+        places = [TopicPartition(topic, each) for each in range(partitions)]
         consumer.assign(places)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(places)
@@ -110,7 +118,7 @@ async def _read(job: Job, suffix: str, partitions: int) -> list[Any]:
         while any([await consumer.position(place) < ends[place] for place in places]):
             batches = await consumer.getmany(timeout_ms=READ)
             if not batches:
-                raise RuntimeError(f"topic {job.topic(suffix).name} cannot be read to its end")
+                raise RuntimeError(f"topic {topic} cannot be read to its end")
             found += [message for messages in batches.values() for message in messages]
         return found
     finally:

@@ -13,8 +13,8 @@ from typing import Final
 POSTGRES: Final = "postgres"
 KAFKA: Final = "kafka"
 REDIS: Final = "redis"
-WRITER: Final = "writer"
-"""In the menu: any of the writers."""
+MEMBER: Final = "member"
+"""In the menu: any of the pods that are hurt."""
 TOGETHER: Final = 2
 """So many faults are injected and not healed at once, at most."""
 FIRST: Final = 1.0
@@ -46,6 +46,18 @@ class Kind(StrEnum):
     """No packet of the peer reaches the target, while the peer still gets the target's."""
     ISOLATE = "link down"
     """The target reaches nobody; its link is up again."""
+    FLUSH = "FLUSHALL"
+    """Redis loses everything; heals itself."""
+    LIMIT = "answers 429"
+    """The API refuses each request; it answers again."""
+    FAIL = "answers 500"
+    """The same with its own failure."""
+    HANG_UP = "hangs up"
+    """The API closes each connection instead of answering."""
+
+
+MODES: Final = frozenset({Kind.LIMIT, Kind.FAIL, Kind.HANG_UP})
+"""What an API answers instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,10 @@ class Fault:
             return ("link", self.target)
         if self.kind in {Kind.CUT, Kind.MUTE}:
             return ("connection", *sorted((self.target, self.peer or "")))
+        if self.kind is Kind.FLUSH:
+            return ("data", self.target)
+        if self.kind in MODES:
+            return ("answers", self.target)
         return ("processes", self.target)
 
     def __str__(self) -> str:
@@ -98,41 +114,43 @@ class Dish:
 
 
 MENU: Final = (
-    Dish(3, Kind.KILL, WRITER, (0.2, 4)),
-    Dish(2, Kind.TERMINATE, WRITER, (1, 6)),
-    Dish(2, Kind.STOP, WRITER, (0.5, 8)),
-    Dish(3, Kind.STOP, WRITER, SUCCEEDED),
-    Dish(2, Kind.CHILD, WRITER, (0.1, 0.1)),
+    Dish(3, Kind.KILL, MEMBER, (0.2, 4)),
+    Dish(2, Kind.TERMINATE, MEMBER, (1, 6)),
+    Dish(2, Kind.STOP, MEMBER, (0.5, 8)),
+    Dish(3, Kind.STOP, MEMBER, SUCCEEDED),
+    Dish(2, Kind.CHILD, MEMBER, (0.1, 0.1)),
     Dish(2, Kind.KILL, POSTGRES, (0.2, 3)),
     Dish(2, Kind.IMMEDIATE, POSTGRES, (0.2, 3)),
     Dish(2, Kind.STOP, POSTGRES, (0.5, 12)),
-    Dish(2, Kind.CHILD, POSTGRES, (0.1, 0.1), WRITER),
+    Dish(2, Kind.CHILD, POSTGRES, (0.1, 0.1), MEMBER),
     Dish(2, Kind.KILL, KAFKA, (0.2, 3)),
     Dish(2, Kind.STOP, KAFKA, (0.5, 12)),
     Dish(1, Kind.KILL, REDIS, (0.2, 4)),
-    Dish(3, Kind.CUT, WRITER, (0.5, 14), POSTGRES),
-    Dish(1, Kind.CUT, WRITER, (0.5, 8), KAFKA),
-    Dish(1, Kind.CUT, WRITER, SUCCEEDED, KAFKA),
-    Dish(3, Kind.MUTE, WRITER, (0.5, 14), POSTGRES),
-    Dish(2, Kind.MUTE, WRITER, (0.5, 14), KAFKA),
-    Dish(2, Kind.ISOLATE, WRITER, (1, 16)),
+    Dish(3, Kind.CUT, MEMBER, (0.5, 14), POSTGRES),
+    Dish(1, Kind.CUT, MEMBER, (0.5, 8), KAFKA),
+    Dish(1, Kind.CUT, MEMBER, SUCCEEDED, KAFKA),
+    Dish(3, Kind.MUTE, MEMBER, (0.5, 14), POSTGRES),
+    Dish(2, Kind.MUTE, MEMBER, (0.5, 14), KAFKA),
+    Dish(2, Kind.ISOLATE, MEMBER, (1, 16)),
     Dish(1, Kind.ISOLATE, POSTGRES, (1, 8)),
     Dish(1, Kind.ISOLATE, KAFKA, (1, 8)),
 )
 
 
-def schedule(seed: int, count: int, writers: Sequence[str]) -> tuple[Fault, ...]:
+def schedule(
+    seed: int, count: int, members: Sequence[str], menu: Sequence[Dish] = MENU
+) -> tuple[Fault, ...]:
     """Return ``count`` faults in the order in which they strike, the same for the same arguments.
 
     Each is healed; no two that are not healed touch the same thing, nor are there more than
     ``TOGETHER`` of them.
     """
     chance = random.Random(seed)
-    dishes = _rounds(chance)
+    dishes = _rounds(chance, menu)
     found: list[Fault] = []
     now = FIRST
     for _ in range(count):
-        fault = _served(next(dishes), now, writers, chance)
+        fault = _served(next(dishes), now, members, chance)
         while blocking := _blocking(fault, found):
             now = min(other.healed for other in blocking)
             fault = Fault(now, fault.lasts, fault.kind, fault.target, fault.peer)
@@ -146,18 +164,18 @@ def length(faults: Sequence[Fault]) -> float:
     return max((fault.healed for fault in faults), default=0.0)
 
 
-def _rounds(chance: random.Random) -> Iterator[Dish]:
+def _rounds(chance: random.Random, dishes: Sequence[Dish]) -> Iterator[Dish]:
     """Serve the whole menu in ever new orders, so that few faults have most kinds among them."""
-    menu = [dish for dish in MENU for _ in range(dish.weight)]
+    menu = [dish for dish in dishes for _ in range(dish.weight)]
     while True:
         chance.shuffle(menu)
         yield from menu
 
 
-def _served(dish: Dish, now: float, writers: Sequence[str], chance: random.Random) -> Fault:
-    writer = chance.choice(writers)
-    target = writer if dish.target == WRITER else dish.target
-    peer = writer if dish.peer == WRITER else dish.peer
+def _served(dish: Dish, now: float, members: Sequence[str], chance: random.Random) -> Fault:
+    member = chance.choice(members)
+    target = member if dish.target == MEMBER else dish.target
+    peer = member if dish.peer == MEMBER else dish.peer
     return Fault(round(now, 2), round(chance.uniform(*dish.lasts), 2), dish.kind, target, peer)
 
 

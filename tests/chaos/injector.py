@@ -9,7 +9,8 @@ from signal import SIGTERM
 from typing import Final
 
 from chaos import services
-from chaos.faults import POSTGRES, Fault, Kind
+from chaos.faults import MODES, POSTGRES, Fault, Kind
+from chaos.fetch import api
 from chaos.nodes import Node
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,16 +44,20 @@ class Injector:
         self._nodes = nodes
         self._events = events(faults)
         self._healed = healed
+        self.started = 0.0
+        """Monotonic seconds."""
         self.stopping = threading.Event()
         """Ends the walk early."""
 
     def run(self) -> None:
         """Do everything in its time; call ``healed`` after each healing."""
-        started = time.monotonic()
+        started = self.started = time.monotonic()
         for event in self._events:
             if self.stopping.wait(max(0.0, started + event.at - time.monotonic())):
                 return
             _LOG.info("%s %s", "healed  " if event.heals else "injected", event.fault)
+            if event.fault.kind in MODES:
+                api.MODE.write_text("" if event.heals else event.fault.kind)
             if event.heals:
                 self._heal(event.fault)
                 self._healed(event.fault)
@@ -79,6 +84,8 @@ class Injector:
                 self._peer(fault).deafen(node)
             case Kind.ISOLATE:
                 node.link("down")
+            case Kind.FLUSH:
+                services.flush(node)
 
     def _heal(self, fault: Fault) -> None:
         node = self._nodes[fault.target]
@@ -88,8 +95,6 @@ class Injector:
                 node.start()
             case Kind.STOP:
                 node.thaw()
-            case Kind.CHILD:
-                pass
             case Kind.CUT:
                 node.hear(self._peer(fault))
                 self._peer(fault).hear(node)

@@ -94,6 +94,18 @@ class Node:
         """Whether the process tree is there."""
         return self._outer is not None and self._outer.poll() is None
 
+    @property
+    def proc(self) -> Path:
+        """What the kernel tells of the tree's first process."""
+        return Path(f"/proc/{self._first}")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped."""
+        with suppress(OSError):
+            return (self.proc / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+        return False
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the tree's first process."""
         with suppress(ProcessLookupError):

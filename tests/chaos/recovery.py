@@ -2,20 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
-from chaos.evidence import committed
 from chaos.faults import Fault
 from chaos.producer import Load
 
 LOOK: Final = 0.25
 """Seconds between two looks."""
-_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILURES: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    KafkaError,
+)
 
 Places = dict[tuple[str, int], int]
 
@@ -31,10 +37,13 @@ class _Felt:
 
 
 class Recovery:
-    """Follows the offsets in the database."""
+    """Follows the offsets that are done."""
 
-    def __init__(self, uri: str, loads: Mapping[str, Load]) -> None:
-        self._uri = uri
+    def __init__(
+        self, look: Callable[[], Awaitable[Places]], loads: Mapping[str, Load[Any]]
+    ) -> None:
+        """``look`` tells the next offset of each job's partitions."""
+        self._ask = look
         self._loads = loads
         self._felt: list[_Felt] = []
         self.seconds: dict[Fault, float] = {}
@@ -60,7 +69,7 @@ class Recovery:
         return all(self.at.get(place, 0) >= end for place, end in places.items())
 
     async def run(self) -> None:
-        """Look again and again, until cancelled; the database may be away."""
+        """Look again and again, until cancelled; what knows may be away."""
         while True:
             with suppress(*_FAILURES):
                 await self._look()
@@ -69,11 +78,7 @@ class Recovery:
 
     async def _look(self) -> None:
         async with asyncio.timeout(2):
-            connection = await asyncpg.connect(self._uri)
-            try:
-                self.at = await committed(connection)
-            finally:
-                connection.terminate()
+            self.at = await self._ask()
 
     def _settle(self, now: float) -> None:
         for felt in self._felt.copy():

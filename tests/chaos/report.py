@@ -4,14 +4,49 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from chaos.faults import Fault
-from chaos.invariants import Verdict
+
+
+class Verdict(Protocol):
+    """What is wrong, of whatever target."""
+
+    def by_name(self) -> dict[str, list[str]]:
+        """Return the sentences by what is violated."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+
+
+class Outcome(Protocol):
+    """What a run shows, of whatever target."""
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """What was done."""
+
+    @property
+    def recovery(self) -> Mapping[Fault, float]:
+        """For how many seconds each fault was felt."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is wrong."""
+
+    @property
+    def work(self) -> str:
+        """What was done meanwhile, for a person."""
+
+    @property
+    def drained(self) -> float:
+        """Seconds from the last healing to the end of the topics."""
+
 
 SHOWN: Final = 12
 """Sentences of each kind of violation that are shown."""
@@ -19,7 +54,7 @@ SHOWN: Final = 12
 
 def show_faults(faults: Sequence[Fault], recovery: Mapping[Fault, float]) -> None:
     """Print the faults by kind, and how long each was felt after its healing."""
-    table = Table(title="Faults, and the seconds from healing until all that waited was written")
+    table = Table(title="Faults, and the seconds from healing until all that waited was done")
     for title in ("target", "fault"):
         table.add_column(title)
     for title in ("faults", "median", "longest"):
@@ -36,16 +71,13 @@ def show_faults(faults: Sequence[Fault], recovery: Mapping[Fault, float]) -> Non
 
 
 def _role(name: str | None) -> str:
-    """Writers are one kind of target."""
-    return "writer" if name and name.rpartition("-")[2].isdigit() else name or ""
+    """Pods are one kind of target."""
+    return "pod" if name and name.rpartition("-")[2].isdigit() else name or ""
 
 
-def show_work(records: int, transactions: int, drained: float) -> None:
+def show_work(work: str, drained: float) -> None:
     """Print what was done meanwhile: a schedule that leaves no time for work proves nothing."""
-    click.echo(
-        f"{records:,} records in {transactions:,} transactions;"
-        f" {drained:.1f} s from the last healing to the end of the topics"
-    )
+    click.echo(f"{work}; {drained:.1f} s from the last healing to the end of the topics")
 
 
 def show_verdict(verdict: Verdict) -> None:
@@ -57,7 +89,9 @@ def show_verdict(verdict: Verdict) -> None:
             click.echo(f"{name}: … {len(sentences) - SHOWN} more")
 
 
-def line(seed: int, faults: int, verdict: Verdict) -> str:
+def line(target: str, seed: int, faults: int, verdict: Verdict) -> str:
     """Return the closing line."""
     counts = {name: len(sentences) for name, sentences in verdict.by_name().items()}
-    return json.dumps({"bench": "chaos", "faults": faults, "seed": seed, **counts})
+    return json.dumps(
+        {"bench": "chaos", "target": target, "faults": faults, "seed": seed, **counts}
+    )

@@ -9,14 +9,15 @@ from typing import Final
 import asyncpg
 
 from chaos import services
-from chaos.evidence import collect
+from chaos.evidence import collect, committed
 from chaos.faults import KAFKA, POSTGRES, REDIS, Fault, length, schedule
 from chaos.injector import Injector
 from chaos.invariants import Verdict, judge
 from chaos.job import HISTORY, PARTITIONS, Job, Servers
 from chaos.nodes import Node, make_network
 from chaos.producer import Load
-from chaos.recovery import Recovery
+from chaos.records import stream
+from chaos.recovery import Places, Recovery
 from sluice_api.sink import Buffer, WriteMode
 from sluice_dev.images import services_root
 from sluice_dev.progress import Progress
@@ -50,6 +51,11 @@ class Outcome:
     transactions: int
     """Transactions that were committed."""
 
+    @property
+    def work(self) -> str:
+        """What was done, for a person."""
+        return f"{self.records:,} records in {self.transactions:,} transactions"
+
 
 class Run:
     """The parts of a run, to be made inside its namespaces."""
@@ -66,11 +72,21 @@ class Run:
         )
         self._servers = servers
         self._jobs = [Job(name, *how, servers) for name, how in JOBS.items()]
-        self._loads = {job.name: Load(job, seed) for job in self._jobs}
-        self._recovery = Recovery(servers.uri, self._loads)
+        self._loads = {
+            job.name: Load(servers.kafka, job.topic("records").name, stream(seed))
+            for job in self._jobs
+        }
+        self._recovery = Recovery(self._written, self._loads)
         self._writers = self._make_writers()
         self._nodes |= self._writers
         self.faults = schedule(seed, count, list(self._writers))
+
+    async def _written(self) -> Places:
+        connection = await asyncpg.connect(self._servers.uri)
+        try:
+            return await committed(connection)
+        finally:
+            connection.terminate()
 
     @staticmethod
     def _services(progress: Progress) -> dict[str, Node]:

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -96,6 +97,36 @@ def redis(name: str, number: int) -> Node:
     """Make a Redis that keeps its keys."""
     _edit(OWN / "redis" / "redis.conf", "dir /data", "dir /srv/redis/data")
     return Node(name, number, _chroot("/usr/bin/redis-server", "/srv/redis/redis.conf"))
+
+
+def flush(node: Node) -> None:
+    """Empty a Redis."""
+    node.inside(*_chroot("/usr/bin/redis-cli", "-h", node.address, "FLUSHALL"))
+
+
+def proxy(name: str, number: int, programs: Path) -> Node:
+    """Make a tinyproxy at port 3128, which everybody may use."""
+    address = f"10.214.0.{number}"
+    settings = OWN / f"{name}.conf"
+    settings.write_text(
+        f"Port 3128\nListen {address}\nMaxClients 500\nTimeout 60\nLogLevel Error\n"
+        "DisableViaHeader Yes\n"
+    )
+    node = Node(name, number, [str(programs / "usr/bin/tinyproxy"), "-d", "-c", str(settings)])
+    libraries = str(programs / "usr/lib/x86_64-linux-gnu")
+    node.environment = {**node.environment, "LD_LIBRARY_PATH": libraries}
+    return node
+
+
+def python(name: str, number: int, module: str) -> Node:
+    """Make a server that a module of the tests is; it is told its address."""
+    return Node(name, number, [sys.executable, "-m", module, f"10.214.0.{number}"])
+
+
+def socks(name: str, number: int, programs: Path) -> Node:
+    """Make a microsocks at port 3128."""
+    command = [str(programs / "usr/bin/microsocks"), "-i", f"10.214.0.{number}", "-p", "3128"]
+    return Node(name, number, command)
 
 
 def _edit(file: Path, before: str, after: str) -> None:

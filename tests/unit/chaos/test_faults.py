@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.faults import CALM, FIRST, MENU, TOGETHER, WRITER, Kind, length, schedule
+from chaos.faults import CALM, FIRST, MEMBER, MENU, TOGETHER, Kind, length, schedule
 from chaos.injector import events
 
 WRITERS = ("upsert-0", "upsert-1", "append-0")
@@ -52,8 +52,8 @@ def test_a_round_has_all_of_the_menu(seed: int) -> None:
         assert dish.weight == sum(
             fault.kind is dish.kind
             and dish.lasts[0] <= fault.lasts <= dish.lasts[1]
-            and (fault.target in WRITERS if dish.target == WRITER else fault.target == dish.target)
-            and (fault.peer in WRITERS if dish.peer == WRITER else fault.peer == dish.peer)
+            and (fault.target in WRITERS if dish.target == MEMBER else fault.target == dish.target)
+            and (fault.peer in WRITERS if dish.peer == MEMBER else fault.peer == dish.peer)
             for fault in served
         )
 

@@ -1,0 +1,1 @@
+"""The target fetch: pods of fetchers, what they ask, and what must hold."""
