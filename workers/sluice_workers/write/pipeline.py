@@ -10,7 +10,7 @@ from sluice_workers.write import metrics
 from sluice_workers.write.appender import Appender
 from sluice_workers.write.batch import Batch, Batcher, Trigger
 from sluice_workers.write.committer import Committer
-from sluice_workers.write.size import Sizing, observe
+from sluice_workers.write.size import Sizing, observe, stretch
 
 IDLE: Final = 5.0
 """Seconds without a record after which the database is asked whether all is as it was left."""
@@ -46,7 +46,7 @@ class Pipeline:
         metrics.BUFFERED.set(len(self._batcher))
 
     async def room(self, seconds: float) -> int:
-        """Return how many records to read, waiting for room for some seconds.
+        """Return how many records to read at a stretch, waiting for room for some seconds.
 
         Raises what a commit failed with.
         """
@@ -57,7 +57,7 @@ class Pipeline:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._emptied.wait()
-        return self._batcher.room()
+        return min(self._batcher.room(), stretch(self.sizing.size))
 
     async def finish(self, seconds: float) -> None:
         """Commit what is in hand. Raises what a commit failed with, or ``TimeoutError``."""

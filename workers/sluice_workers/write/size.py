@@ -13,6 +13,8 @@ from typing import Final
 LOOKS: Final = 4
 GAIN: Final = 0.05
 MEMORY: Final = 100
+SHORTEST: Final = 50
+LONGEST: Final = 250
 _WEIGHT: Final = 0.3
 """How much the newest batch counts in a rung's mean."""
 
@@ -44,6 +46,15 @@ def ladder(least: int, most: int) -> Sizing:
     if most > least:
         rungs.append(most)
     return Sizing(tuple(rungs), costs=(None,) * len(rungs))
+
+
+def stretch(size: int) -> int:
+    """Return how many records are parsed at a stretch while batches hold ``size``.
+
+    A commit waits for the stretch to end at each of its round trips, so in small batches, whose
+    commits are short, long ones cost the most; a record costs the more the shorter they are.
+    """
+    return max(SHORTEST, min(LONGEST, size // 10))
 
 
 def observe(sizing: Sizing, records: int, seconds: float) -> Sizing:

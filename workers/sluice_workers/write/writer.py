@@ -40,14 +40,12 @@ from sluice_workers.write.progress import Progress
 from sluice_workers.write.reader import Reader, fetch_bytes
 from sluice_workers.write.row import Parser, RowParser, identify
 from sluice_workers.write.session import Session
-from sluice_workers.write.size import ladder
+from sluice_workers.write.size import SHORTEST, ladder
 from sluice_workers.write.start import Gap, Start
 from sluice_workers.write.turns import Turns
 
 POLL: Final = 0.25
 """Seconds that one read waits for records."""
-CHUNK: Final = 250
-"""Records that are parsed at a stretch, about a millisecond: the commit goes on in between."""
 DRAIN: Final = 2.5
 """Seconds that a rebalance waits for the batch in hand; what is left is read again by the next."""
 FOLLOW: Final = 1.0
@@ -180,12 +178,10 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._claim()
             pipeline = self._pipeline
             await self._follow()
-        room = CHUNK if pipeline is None else await pipeline.room(POLL)
+        room = SHORTEST if pipeline is None else await pipeline.room(POLL)
         if not room:
             return
-        found = await self._consumer.getmany(
-            timeout_ms=int(POLL * 1000), max_records=min(room, CHUNK)
-        )
+        found = await self._consumer.getmany(timeout_ms=int(POLL * 1000), max_records=room)
         # What was read under an earlier claim is not ours any more.
         if found and pipeline is not None and pipeline is self._pipeline:
             batch = self._reader.read(found.values(), time.monotonic())

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_workers.write.size import LOOKS, MEMORY, Sizing, ladder, observe
+from sluice_workers.write.size import LOOKS, MEMORY, Sizing, ladder, observe, stretch
 
 BOUNDS = st.tuples(st.integers(1, 1000), st.integers(0, 99_000)).map(lambda b: (b[0], sum(b)))
 
@@ -61,3 +61,7 @@ def test_a_database_that_changes_is_found_out() -> None:
     for _ in range(2 * MEMORY):
         sizing = observe(sizing, sizing.size, 1e-6 * sizing.size**2)
     assert sizing.size <= 200
+
+
+def test_a_commit_waits_for_no_more_than_a_part_of_the_next_batch() -> None:
+    assert [stretch(size) for size in (1, 500, 1000, 5000, 100_000)] == [50, 50, 100, 250, 250]
