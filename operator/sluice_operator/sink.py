@@ -15,6 +15,7 @@ from sluice_migrations.certificates import AUTHORITY
 from sluice_operator.kube import Kubernetes, decoded
 from sluice_operator.observed import Job
 from sluice_workers.write.database import connect, verified
+from sluice_workers.write.refusal import failure
 
 APPLICATION: Final = "sluice/operator"
 """The name of the operator's connections in pg_stat_activity."""
@@ -145,5 +146,7 @@ async def connected(database: Database) -> AsyncIterator[Any]:
     try:
         async with connection.transaction():
             yield connection
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise failure(error) from error  # it went away in the middle
     finally:
         connection.terminate()

@@ -10,6 +10,7 @@ import orjson
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_api.source import Items
 from sluice_workers.settings import read_text
+from sluice_workers.write.refusal import GONE, first_line
 
 PREFETCH: Final = 2000
 """Rows that the server-side cursor gets at once."""
@@ -50,20 +51,26 @@ async def query(uri: str, statement: str) -> AsyncIterator[Seedling]:
             "spec.source.items.postgres.secretRef: the URI cannot be read: it must be"
             " postgresql://user:password@host/database with special characters percent-encoded"
         ) from None
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise DependencyError(
-            "DatabaseUnreachable", f"the source's database does not answer: {error}"
-        ) from error
+    except (*GONE, asyncpg.PostgresError) as error:
+        raise _gone(error) from error
     try:
         async with connection.transaction(readonly=True):
             async for row in connection.cursor(statement, prefetch=PREFETCH):
                 yield _seedling(row)
-    except (asyncpg.PostgresSyntaxError, asyncpg.PostgresError) as error:
+    except GONE as error:
+        raise _gone(error) from error
+    except asyncpg.PostgresError as error:
         raise ConfigurationError(
             f"spec.source.items.postgres.query: the database refuses it: {error}"
         ) from error
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT)
+
+
+def _gone(error: Exception) -> DependencyError:
+    return DependencyError(
+        "DatabaseUnreachable", f"the source's database does not answer: {first_line(error)}"
+    )
 
 
 def _seedling(row: asyncpg.Record) -> Seedling:

@@ -43,6 +43,15 @@ ERRORS: Final = (
 )
 """What a transaction may end with."""
 
+GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What asyncpg raises when a server goes away while it is asked; the last with ``TimeoutError``."""
+
 _REASONS: Final = {
     "25006": ("ReadOnly", "the sink's database is read-only, as a standby is"),
     "28": ("AuthenticationFailed", "the sink's database refuses the user"),
