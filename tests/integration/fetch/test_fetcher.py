@@ -94,6 +94,21 @@ async def test_what_is_done_behind_a_slow_item_is_not_done_again(
     assert set(keys(await world.read(world.settings.records))) == set(numbers(3000))
 
 
+async def test_a_group_that_is_moved_back_by_one_item_does_it_again(
+    make_world: MakeWorld, server: Server
+) -> None:
+    world = await make_world(processes=1)
+    for number in range(3):
+        await world.seed(str(number))
+        async with fetcher(world):
+            await world.wait_committed(number + 1)
+    last = max(await world.read(world.settings.items), key=lambda each: each.timestamp)
+    await world.move_back(last.partition, last.offset)
+    async with fetcher(world):
+        await world.wait_committed(3)
+    assert {key: times for key, times in server.asked.items() if times > 1} == {"2": 2}
+
+
 async def test_pods_that_come_and_go_lose_no_item(make_world: MakeWorld) -> None:
     world = await make_world()
     await world.seed(*numbers(5000))

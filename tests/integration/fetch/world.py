@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,19 @@ class World:
             return found
 
     async def committed(self) -> int:
+        async with self._member() as consumer:
+            places = [TopicPartition(self.settings.items.name, p) for p in range(self.partitions)]
+            return sum([await consumer.committed(place) or 0 for place in places])
+
+    async def move_back(self, partition: int, offset: int) -> None:
+        """Have the group, which must be empty, do again what is there from an offset on."""
+        place = TopicPartition(self.settings.items.name, partition)
+        async with self._member() as consumer:
+            consumer.assign([place])
+            await consumer.commit({place: offset})
+
+    @asynccontextmanager
+    async def _member(self) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.kafka.bootstrap_servers,
             group_id=self.job.group("fetch"),
@@ -99,8 +112,7 @@ class World:
         )
         await consumer.start()
         try:
-            places = [TopicPartition(self.settings.items.name, p) for p in range(self.partitions)]
-            return sum([await consumer.committed(place) or 0 for place in places])
+            yield consumer
         finally:
             await consumer.stop()
 

@@ -226,10 +226,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if not pending and not changed:
             return
         # Taken before anything is told: what finishes meanwhile is told, and kept, the next time.
-        ahead = {
-            place.partition: (partition.ledger.committed or 0, partition.ledger.take_ahead())
-            for place, partition in changed
-        }
+        ahead = {place: partition.ledger.take_ahead() for place, partition in changed}
         kept = False
         try:
             await self._before_commit()
@@ -237,11 +234,25 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 if pending:
                     await self._commit_offsets(pending)
             finally:
-                kept = await self._done_sets.save(ahead)
+                kept = await self._keep(ahead)
         finally:
             if not kept:
                 for _, partition in changed:
                     partition.ledger.not_kept()
+
+    async def _keep(self, ahead: dict[TopicPartition, list[int]]) -> bool:
+        """Keep what is done beyond the offsets, as the group holds them by now.
+
+        From an earlier one on, a group that somebody moves back to it would pass them over.
+        """
+        bases = {place: self._partitions[place].ledger.base for place in ahead}
+        return await self._done_sets.save(
+            {
+                place.partition: (base, [offset for offset in ahead[place] if offset >= base])
+                for place, base in bases.items()
+                if base is not None
+            }
+        )
 
     async def _commit_offsets(self, pending: dict[TopicPartition, int]) -> None:
         try:

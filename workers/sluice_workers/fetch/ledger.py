@@ -62,6 +62,14 @@ class Ledger:
         """Whether anything finished since :meth:`take_ahead`, or what it returned was not kept."""
         return self._changed
 
+    @property
+    def base(self) -> int | None:
+        """What notes of finished offsets count from: what the group holds, as far as is known.
+
+        None while it holds nothing of a topic whose first offsets are passed or gone.
+        """
+        return 0 if self._committed is None and self.committable == 0 else self._committed
+
     def take_ahead(self) -> list[int]:
         """Return what is finished beyond the committed offset, to be kept for the next owner.
 
@@ -69,11 +77,12 @@ class Ledger:
         of it.
         """
         self._changed = False
+        self._done = frozenset(offset for offset in self._done if offset >= self._position)
         start = self.committable if self._committed is None else self._committed
         return [
             *range(start, self.committable),
             *(offset for offset in self._window if offset not in self._unfinished),
-            *sorted(offset for offset in self._done if offset >= self._position),
+            *sorted(self._done),
         ]
 
     def not_kept(self) -> None:

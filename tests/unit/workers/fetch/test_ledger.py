@@ -102,6 +102,24 @@ def test_only_what_is_worked_on_can_finish(offset: int) -> None:
         ledger.finish(offset)
 
 
+def test_notes_count_from_what_the_group_holds() -> None:
+    ledger = Ledger(10**9)
+    ledger.take(10**9, 1)
+    ledger.take(10**9 + 1, 1)
+    ledger.finish(10**9 + 1)
+    assert ledger.base is None, "counted from 0 they would be as long as the topic ever was"
+    ledger.note_commit(10**9)
+    assert (ledger.base, ledger.take_ahead()) == (10**9, [10**9 + 1])
+
+
+def test_notes_count_from_the_first_offset_before_anything_can_be_committed() -> None:
+    ledger = Ledger(0)
+    ledger.take(0, 1)
+    ledger.take(1, 1)
+    ledger.finish(1)
+    assert (ledger.pending, ledger.base, ledger.take_ahead()) == (None, 0, [1])
+
+
 def test_what_could_not_be_kept_is_kept_later() -> None:
     ledger = Ledger(5)
     ledger.take(5, 1)
