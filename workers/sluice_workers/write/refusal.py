@@ -33,16 +33,6 @@ _PARTITIONING: Final = "ExecFindPartition"
 _ENCODING: Final = (ValueError, TypeError, OverflowError)
 """What asyncpg raises when it cannot encode a value."""
 
-ERRORS: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-    *_ENCODING,
-)
-"""What a transaction may end with."""
-
 GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -51,6 +41,8 @@ GONE: Final = (
     OSError,
 )
 """What asyncpg raises when a server goes away while it is asked; the last with ``TimeoutError``."""
+ERRORS: Final = (asyncpg.PostgresError, *GONE, *_ENCODING)
+"""What a transaction may end with."""
 
 _REASONS: Final = {
     "25006": ("ReadOnly", "the sink's database is read-only, as a standby is"),

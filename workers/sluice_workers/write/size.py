@@ -15,6 +15,7 @@ GAIN: Final = 0.05
 MEMORY: Final = 100
 SHORTEST: Final = 50
 LONGEST: Final = 250
+"""Bounds of a stretch, in records."""
 _WEIGHT: Final = 0.3
 """How much the newest batch counts in a rung's mean."""
 
