@@ -10,7 +10,6 @@ from typing import Final
 
 from chaos import services
 from chaos.faults import MODES, POSTGRES, Fault, Kind
-from chaos.fetch import api
 from chaos.nodes import Node
 
 _LOG: Final = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class Injector:
                 return
             _LOG.info("%s %s", "healed  " if event.heals else "injected", event.fault)
             if event.fault.kind in MODES:
-                api.MODE.write_text("" if event.heals else event.fault.kind)
+                services.answer_with("" if event.heals else event.fault.kind)
             if event.heals:
                 self._heal(event.fault)
                 self._healed(event.fault)

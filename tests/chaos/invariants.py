@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chaos.records import Record
+from chaos.verdict import Verdict
 from sluice_api.sink import WriteMode
 
 
@@ -82,8 +83,8 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What is wrong, a sentence for each; nothing, when all holds."""
+class Wrong(Verdict):
+    """What is wrong with a job."""
 
     lost: list[str] = field(default_factory=list)
     """Records that were passed and are nowhere."""
@@ -98,28 +99,19 @@ class Verdict:
     stuck: list[str] = field(default_factory=list)
     """Partitions that were not written to their end."""
 
-    def add(self, other: "Verdict") -> None:
+    def add(self, other: "Wrong") -> None:
         """Take over what another job's verdict holds."""
         for name, found in other.by_name().items():
             getattr(self, name).extend(found)
 
-    def by_name(self) -> dict[str, list[str]]:
-        """Return the sentences by what is violated."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @property
-    def holds(self) -> bool:
-        """Whether nothing is wrong."""
-        return not any(self.by_name().values())
-
-
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Wrong:
     """Compare what was produced with what is found.
 
     Safety is judged up to the offsets in the database: records behind them are not lost but late,
     and whoever is late at the end is stuck.
     """
-    verdict = Verdict()
+    verdict = Wrong()
     _judge_offsets(evidence, verdict)
     _judge_rows(evidence, verdict)
     _judge_writes(evidence, verdict)
@@ -128,7 +120,7 @@ def judge(evidence: Evidence) -> Verdict:
     return verdict
 
 
-def _judge_buffer(evidence: Evidence, buffer: Buffered, verdict: Verdict) -> None:
+def _judge_buffer(evidence: Evidence, buffer: Buffered, verdict: Wrong) -> None:
     """The offsets move on as without a buffer, each over what its transaction appended."""
     _judge_offsets(replace(evidence, moved=buffer.moved, offsets=buffer.offsets), verdict)
     chunks: dict[tuple[int, int], list[Moved]] = defaultdict(list)
@@ -168,7 +160,7 @@ def _ends(messages: Iterable[Message]) -> dict[int, int]:
     return found
 
 
-def _judge_offsets(evidence: Evidence, verdict: Verdict) -> None:
+def _judge_offsets(evidence: Evidence, verdict: Wrong) -> None:
     """The moves of a partition form one chain, from its start to where its offset is."""
     at: dict[int, int] = defaultdict(int)
     epochs: dict[int, int] = defaultdict(int)
@@ -193,7 +185,7 @@ def _judge_offsets(evidence: Evidence, verdict: Verdict) -> None:
             )
 
 
-def _judge_rows(evidence: Evidence, verdict: Verdict) -> None:
+def _judge_rows(evidence: Evidence, verdict: Wrong) -> None:
     """Each passed record is where it belongs: in its row, in a newer one's shadow, or dead."""
     known = {message.record.id: message.record for message in evidence.messages}
     passed = {message.record.id: message.record for message in _passed(evidence)}
@@ -228,7 +220,7 @@ def _newest(records: Iterable[Record]) -> list[Record]:
     return sorted((each for each in records if not each.bad), key=lambda each: each.version)
 
 
-def _judge_writes(evidence: Evidence, verdict: Verdict) -> None:
+def _judge_writes(evidence: Evidence, verdict: Wrong) -> None:
     """A row is written by the transaction that passes its record, and never turned back."""
     places: dict[str, list[Message]] = defaultdict(list)
     for message in evidence.messages:

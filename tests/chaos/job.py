@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chaos.nodes import LOGS
 from chaos.records import GENERATION
+from integration.processes import write_folder
 from sluice_api.names import JobName
 from sluice_api.sink import Buffer, PostgresSink, WriteMode
 from sluice_api.spec import Batch, Compression
@@ -160,9 +161,7 @@ class Job:
             "redis/url": self.servers.redis_url,
             "sink/uri": self.servers.uri,
         }
-        for name, content in files.items():
-            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text(content)
+        write_folder(self.folder, files)
         command = [sys.executable, "-m", "sluice_cli", "migrate", "--folder", str(self.folder)]
         with (LOGS / f"migrate-{self.name}.log").open("ab") as log:
             subprocess.run(command, stdout=log, stderr=log, check=True)

@@ -12,17 +12,15 @@ from aiokafka.errors import KafkaError
 
 from chaos.faults import Fault
 from chaos.producer import Load
+from sluice_workers.write.refusal import GONE
 
 LOOK: Final = 0.25
 """Seconds between two looks."""
-_FAILURES: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    KafkaError,
-)
+DRAIN: Final = 90.0
+"""Seconds after the last healing in which everything must be done, or the job is stuck."""
+AFTERWARDS: Final = 3.0
+"""Seconds for which more is produced when all is healed: it must be felt that all is well."""
+_FAILURES: Final = (asyncpg.PostgresError, *GONE, KafkaError)
 
 Places = dict[tuple[str, int], int]
 
@@ -68,6 +66,15 @@ class Recovery:
     def reached(self, places: Places) -> bool:
         """Whether all was written up to there."""
         return all(self.at.get(place, 0) >= end for place, end in places.items())
+
+    async def drain(self) -> float:
+        """Wait until all is done, or for DRAIN seconds; return how long it took."""
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < DRAIN:
+            if self.reached(self.ends()):
+                break
+            await asyncio.sleep(0.2)
+        return passed
 
     async def run(self) -> None:
         """Look again and again, until cancelled; what knows may be away."""

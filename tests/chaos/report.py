@@ -4,48 +4,29 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from chaos.faults import Fault
+from chaos.verdict import Verdict
 
 
-class Verdict(Protocol):
-    """What is wrong, of whatever target."""
-
-    def by_name(self) -> dict[str, list[str]]:
-        """Return the sentences by what is violated."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing is wrong."""
-
-
-class Outcome(Protocol):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What a run shows, of whatever target."""
 
-    @property
-    def faults(self) -> Sequence[Fault]:
-        """What was done."""
-
-    @property
-    def recovery(self) -> Mapping[Fault, float]:
-        """For how many seconds each fault was felt."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """What is wrong."""
-
-    @property
-    def work(self) -> str:
-        """What was done meanwhile, for a person."""
-
-    @property
-    def drained(self) -> float:
-        """Seconds from the last healing to the end of the topics."""
+    faults: Sequence[Fault]
+    recovery: Mapping[Fault, float]
+    """For how many seconds each fault was felt."""
+    verdict: Verdict
+    work: str
+    """What was done meanwhile, for a person."""
+    drained: float
+    """Seconds from the last healing to the end of the topics, or what was waited for it."""
 
 
 SHOWN: Final = 12

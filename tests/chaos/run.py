@@ -1,23 +1,21 @@
 """One run: services and writers, faults while records are produced, and the judgement."""
 
 import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 
 from chaos import services
 from chaos.evidence import collect, committed
-from chaos.faults import KAFKA, POSTGRES, REDIS, Fault, length, schedule
+from chaos.faults import KAFKA, POSTGRES, REDIS, length, schedule
 from chaos.injector import Injector
-from chaos.invariants import Verdict, judge
+from chaos.invariants import Wrong, judge
 from chaos.job import HISTORY, PARTITIONS, Job, Servers
 from chaos.nodes import Node, make_network
 from chaos.producer import Load
 from chaos.records import stream
-from chaos.recovery import Places, Recovery
+from chaos.recovery import AFTERWARDS, DRAIN, Places, Recovery
+from chaos.report import Outcome
 from sluice_api.sink import Buffer, WriteMode
 from sluice_dev.images import services_root
 from sluice_dev.progress import Progress
@@ -30,31 +28,6 @@ JOBS: Final = {
 }
 WRITERS: Final = {"upsert": 3, "append": 2, "durable": 2}
 """The writers of each job's group."""
-DRAIN: Final = 90.0
-"""Seconds after the last healing in which everything must be written, or the job is stuck."""
-
-AFTERWARDS: Final = 3.0
-"""Seconds for which records are produced when all is healed: it must be felt that all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run shows."""
-
-    faults: Sequence[Fault]
-    recovery: dict[Fault, float]
-    verdict: Verdict
-    drained: float
-    """Seconds from the last healing until all was written, or ``DRAIN``."""
-    records: int
-    """Records in the topics."""
-    transactions: int
-    """Transactions that were committed."""
-
-    @property
-    def work(self) -> str:
-        """What was done, for a person."""
-        return f"{self.records:,} records in {self.transactions:,} transactions"
 
 
 class Run:
@@ -126,7 +99,7 @@ class Run:
                 with self._progress.step(f"{len(self.faults)} faults in {seconds:.0f} s"):
                     await self._endure(injector, seconds)
                 with self._progress.step("everything is healed: to the end of the topics"):
-                    drained = await self._drain()
+                    drained = await self._recovery.drain()
                 following.cancel()
         finally:
             injector.stopping.set()
@@ -139,14 +112,14 @@ class Run:
                 group.create_task(load.run(seconds + AFTERWARDS))
 
     async def _judge(self, drained: float) -> Outcome:
-        verdict, records, transactions = Verdict(), 0, 0
+        verdict, records, transactions = Wrong(), 0, 0
         for job in self._jobs:
             evidence = await collect(job, self._loads[job.name], self._servers.uri)
             verdict.add(judge(evidence))
             records += len(evidence.messages)
             transactions += len({move.transaction for move in evidence.moved})
-        recovery = self._recovery.seconds
-        return Outcome(self.faults, recovery, verdict, drained, records, transactions)
+        work = f"{records:,} records in {transactions:,} transactions"
+        return Outcome(self.faults, self._recovery.seconds, verdict, work, drained)
 
     async def _prepare(self) -> None:
         for job in self._jobs:
@@ -163,12 +136,3 @@ class Run:
         async with asyncio.timeout(DRAIN):
             while len(self._recovery.at) < PARTITIONS * len(self._jobs):
                 await asyncio.sleep(0.2)
-
-    async def _drain(self) -> float:
-        """Wait until all is written, or for DRAIN seconds; return how long it took."""
-        started = time.monotonic()
-        while (passed := time.monotonic() - started) < DRAIN:
-            if self._recovery.reached(self._recovery.ends()):
-                break
-            await asyncio.sleep(0.2)
-        return passed

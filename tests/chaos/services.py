@@ -14,6 +14,9 @@ from sluice_dev.paths import PROJECT
 ROOT: Final = Path("/run/root")
 """The services' file system, read-only but for what is mounted below."""
 OWN: Final = ROOT / "srv"
+ANSWERS: Final = Path("/run/api-answers")
+"""Holds the kind of fault that the API suffers from, or nothing."""
+PROXY_PORT: Final = 3128
 """Configuration and data of the run, in memory."""
 MANIFESTS: Final = PROJECT / "manifests" / "base" / "services"
 SERVICE_USER: Final = "postgres:postgres"
@@ -104,12 +107,17 @@ def flush(node: Node) -> None:
     node.inside(*_chroot("/usr/bin/redis-cli", "-h", node.address, "FLUSHALL"))
 
 
+def answer_with(kind: str) -> None:
+    """Let the API answer as a kind of fault has it; as it is asked, where that is empty."""
+    ANSWERS.write_text(kind)
+
+
 def proxy(name: str, number: int, programs: Path) -> Node:
-    """Make a tinyproxy at port 3128, which everybody may use."""
+    """Make a tinyproxy, which everybody may use."""
     address = f"10.214.0.{number}"
     settings = OWN / f"{name}.conf"
     settings.write_text(
-        f"Port 3128\nListen {address}\nMaxClients 500\nTimeout 60\nLogLevel Error\n"
+        f"Port {PROXY_PORT}\nListen {address}\nMaxClients 500\nTimeout 60\nLogLevel Error\n"
         "DisableViaHeader Yes\n"
     )
     node = Node(name, number, [str(programs / "usr/bin/tinyproxy"), "-d", "-c", str(settings)])
@@ -124,9 +132,9 @@ def python(name: str, number: int, module: str) -> Node:
 
 
 def socks(name: str, number: int, programs: Path) -> Node:
-    """Make a microsocks at port 3128."""
-    command = [str(programs / "usr/bin/microsocks"), "-i", f"10.214.0.{number}", "-p", "3128"]
-    return Node(name, number, command)
+    """Make a microsocks."""
+    place = ("-i", f"10.214.0.{number}", "-p", str(PROXY_PORT))
+    return Node(name, number, [str(programs / "usr/bin/microsocks"), *place])
 
 
 def _edit(file: Path, before: str, after: str) -> None:

@@ -16,10 +16,9 @@ from typing import Final
 from aiohttp import web
 
 from chaos.faults import Kind
+from chaos.services import ANSWERS
 
 PORT: Final = 8080
-MODE: Final = Path("/run/api-answers")
-"""Holds the kind of fault that the API suffers from, or nothing."""
 LOG: Final = Path("/run/logs/requests")
 FAILS: Final = 2
 """How often a flaky item fails."""
@@ -36,7 +35,7 @@ class Api:
         number, kind = request.match_info["number"], request.match_info["kind"]
         self._note(number, 0)
         self._asked[number] += 1
-        mode = MODE.read_text()
+        mode = ANSWERS.read_text()
         await asyncio.sleep(random.uniform(0.02, 0.06))
         if mode == Kind.HANG_UP:
             assert request.transport is not None

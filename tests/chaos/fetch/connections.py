@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from chaos.nodes import Node
+from chaos.services import PROXY_PORT
 
-PORT: Final = 3128
 EVERY: Final = 0.05
 """Seconds between two looks."""
 FROZEN: Final = 6.5
@@ -70,7 +70,7 @@ def _sockets(node: Node) -> set[Connection]:
     """Return the established connections with proxies in a node's network: near end, far end."""
     with suppress(OSError):
         lines = [line.split() for line in Path(node.proc, "net/tcp").read_text().splitlines()[1:]]
-        port = f":{PORT:04X}"
+        port = f":{PROXY_PORT:04X}"
         return {
             (words[1], words[2])
             for words in lines

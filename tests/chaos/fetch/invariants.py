@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from chaos.fetch.items import Item
+from chaos.verdict import Verdict
 
 WINDOWS: Final = (1.0, 2.0, 5.0)
 """Seconds over which the rate is looked at."""
@@ -67,8 +68,8 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What is wrong, a sentence for each; nothing, when all holds."""
+class Wrong(Verdict):
+    """What is wrong with the job."""
 
     lost: list[str] = field(default_factory=list)
     """Items that were passed, and neither fetched nor dead by then."""
@@ -85,20 +86,11 @@ class Verdict:
     index: list[str] = field(default_factory=list)
     """Keys that the dead topic and the failed set do not agree on."""
 
-    def by_name(self) -> dict[str, list[str]]:
-        """Return the sentences by what is violated."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @property
-    def holds(self) -> bool:
-        """Whether nothing is wrong."""
-        return not any(self.by_name().values())
-
-
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Wrong:
     """Compare what was produced with what is found."""
     begun, answered = _first(evidence, begins=True), _first(evidence, begins=False)
-    return Verdict(
+    return Wrong(
         lost=[*_lost(evidence), *_passed_early(evidence, begun, answered)],
         doubled=_doubled(evidence),
         reordered=_reordered(evidence, begun, answered),

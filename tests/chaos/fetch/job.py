@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chaos.fetch.api import PORT
+from integration.processes import write_folder
 from sluice_api.http import Http
 from sluice_api.names import JobName
 from sluice_api.source import CircuitBreaker, Proxies, RateLimit, Retry
@@ -82,9 +83,7 @@ class Job:
             "redis/url": redis_url,
             "proxies/proxies": "\n".join(proxies),
         }
-        for name, content in files.items():
-            (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
-            (FOLDER / name).write_text(content)
+        write_folder(FOLDER, files)
 
     async def make_topics(self) -> None:
         """Create the topics of items, of records and of what is given up."""

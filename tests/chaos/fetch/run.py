@@ -2,26 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chaos import services
-from chaos.faults import KAFKA, REDIS, Fault, Kind, length, schedule
+from chaos.faults import KAFKA, REDIS, Kind, length, schedule
 from chaos.fetch import api, evidence
-from chaos.fetch.connections import PORT as PROXY_PORT
 from chaos.fetch.connections import Connections
-from chaos.fetch.invariants import Verdict, judge
+from chaos.fetch.invariants import judge
 from chaos.fetch.items import stream
-from chaos.fetch.job import PARTITIONS, Job
+from chaos.fetch.job import Job
 from chaos.fetch.menu import API, MENU, PROXIES
 from chaos.injector import Injector
 from chaos.nodes import Node, make_network
 from chaos.producer import Load
-from chaos.recovery import Places, Recovery
+from chaos.recovery import AFTERWARDS, DRAIN, Places, Recovery
+from chaos.report import Outcome
 from sluice_dev.binaries import proxies as proxy_programs
 from sluice_dev.images import services_root
 from sluice_dev.progress import Progress
@@ -30,10 +28,6 @@ from sluice_workers.settings import KafkaConnection
 PODS: Final = 3
 RATE: Final = 40
 """Items a second."""
-DRAIN: Final = 90.0
-"""Seconds after the last healing in which everything must be through, or the job is stuck."""
-AFTERWARDS: Final = 3.0
-"""Seconds for which items are produced when all is healed."""
 FELT: Final = 20.0
 """Seconds after its healing for which a fault explains that items are asked for again: a restart, a
 session that ends, a rebalance."""
@@ -42,24 +36,6 @@ DELAYED: Final = 3.0
 INDEXED: Final = 5.0
 """Seconds that the failed set has to be complete again."""
 STATE_PORT: Final = 8080
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run shows."""
-
-    faults: Sequence[Fault]
-    recovery: dict[Fault, float]
-    verdict: Verdict
-    drained: float
-    """Seconds from the last healing until all was through, or ``DRAIN``."""
-    items: int
-    requests: int
-
-    @property
-    def work(self) -> str:
-        """What was done, for a person."""
-        return f"{self.items:,} items in {self.requests:,} requests"
 
 
 class Run:
@@ -93,7 +69,7 @@ class Run:
     def _services(progress: Progress) -> dict[str, Node]:
         services.prepare(services_root(progress))
         programs = proxy_programs(progress)
-        api.MODE.write_text("")
+        services.answer_with("")
         http = [services.proxy(name, 6 + at, programs) for at, name in enumerate(PROXIES[:2])]
         nodes = [
             services.kafka(KAFKA, 3),
@@ -102,7 +78,7 @@ class Run:
             *http,
             services.socks(PROXIES[2], 8, programs),
         ]
-        ports = (9092, 6379, api.PORT, *[PROXY_PORT] * len(PROXIES))
+        ports = (9092, 6379, api.PORT, *[services.PROXY_PORT] * len(PROXIES))
         for node in nodes:
             node.start()
         for node, port in zip(nodes, ports, strict=True):
@@ -112,7 +88,7 @@ class Run:
     def _proxy_urls(self) -> list[str]:
         schemes = ("http", "http", "socks5")
         return [
-            f"{scheme}://{self._nodes[name].address}:{PROXY_PORT}"
+            f"{scheme}://{self._nodes[name].address}:{services.PROXY_PORT}"
             for scheme, name in zip(schemes, PROXIES, strict=True)
         ]
 
@@ -133,7 +109,7 @@ class Run:
                         enduring.create_task(asyncio.to_thread(injector.run))
                         enduring.create_task(self._load.run(seconds + AFTERWARDS))
                 with self._progress.step("everything is healed: to the end of the topic"):
-                    drained = await self._drain()
+                    drained = await self._recovery.drain()
                 await asyncio.sleep(INDEXED)
                 following.cancel()
                 self._connections.stopping.set()
@@ -161,10 +137,9 @@ class Run:
             hurt,
             held_up,
         )
-        recovery = self._recovery.seconds
         requests = sum(request.status == 0 for request in found.requests)
-        items = len(found.messages)
-        return Outcome(self.faults, recovery, judge(found), drained, items, requests)
+        work = f"{len(found.messages):,} items in {requests:,} requests"
+        return Outcome(self.faults, self._recovery.seconds, judge(found), work, drained)
 
     async def _settle(self) -> None:
         """Wait until every process of every pod is a member of the group."""
@@ -190,15 +165,6 @@ class Run:
         offsets = {place.partition: each.offset for place, each in found.items()}
         self._commits += [(now, *each) for each in offsets.items()]
         return {("fetch", partition): offset for partition, offset in offsets.items()}
-
-    async def _drain(self) -> float:
-        """Wait until all is through, or for DRAIN seconds; return how long it took."""
-        started = time.monotonic()
-        while (passed := time.monotonic() - started) < DRAIN:
-            if len(self._load.ends) == PARTITIONS and self._recovery.reached(self._recovery.ends()):
-                break
-            await asyncio.sleep(0.2)
-        return passed
 
 
 async def _ready(session: aiohttp.ClientSession, url: str) -> bool:
