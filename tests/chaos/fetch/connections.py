@@ -1,5 +1,6 @@
 """Counts the connections that proxies have open, as the kernel knows them at both of their ends."""
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ them."""
 WOKEN: Final = 2.0
 """Seconds that it has to do so once it wakes."""
 ALL: Final = "all"
+_LOG: Final = logging.getLogger(__name__)
 _ESTABLISHED: Final = "01"
 
 Connection = tuple[str, str]
@@ -45,9 +47,13 @@ class Connections:
             now = self._open()
             # The kernel's tables are read piece by piece: what two looks in a row hold was there
             # at one moment.
-            counts = {name: len(found & before[name]) for name, found in now.items()}
-            counts[ALL] = sum(counts.values())
-            self.most = {name: max(most, counts[name]) for name, most in self.most.items()}
+            held = {name: found & before[name] for name, found in now.items()}
+            held[ALL] = set().union(*held.values())
+            for name, found in held.items():
+                if len(found) > self.most[name]:
+                    self.most[name] = len(found)
+                    ends = " ".join(sorted(near for near, _ in found))
+                    _LOG.info("%s: %d connections, of %s", name, len(found), ends)
             before = now
 
     def _open(self) -> dict[str, set[Connection]]:

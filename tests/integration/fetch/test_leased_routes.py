@@ -1,10 +1,12 @@
 """Ways to the API as their list changes, on a real Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
@@ -13,7 +15,7 @@ from sluice_api.names import JobName
 from sluice_api.source import Proxies
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
-from sluice_workers.fetch.permits import Permits
+from sluice_workers.fetch.permits import LEASE, Permits
 
 Make = Callable[..., LeasedRoutes]
 PROXIES = Proxies.model_validate({"secretRef": {"name": "p"}, "maxConnectionsPerProxy": 1})
@@ -85,6 +87,24 @@ async def test_a_proxy_that_left_the_list_has_no_connections(make: Make, tmp_pat
         routes.give_back(held, None, 0)
         await asyncio.sleep(2.5)
         assert told(where) == 0
+
+
+async def test_who_was_frozen_for_longer_than_its_lease_closes_what_is_open(
+    make: Make, tmp_path: Path
+) -> None:
+    """Others may have been granted its permits: that Redis answers again changes nothing."""
+    async with silent_proxy() as where:
+        (tmp_path / "proxies").write_text(f"http://{where}\n")
+        routes = make()
+        held = await asyncio.wait_for(routes.take(b"a"), 10)
+        asking = asyncio.create_task(held.session.get("http://api.example/"))
+        await asyncio.sleep(0.5)
+        time.sleep(LEASE)  # noqa: ASYNC251  nothing of the process goes on
+        with pytest.raises(aiohttp.ClientError):
+            await asyncio.wait_for(asking, 1)
+        routes.give_back(held, None, 0)
+        again = await asyncio.wait_for(routes.take(b"b"), 4)
+        routes.give_back(again, None, 0)
 
 
 async def test_what_nobody_foresaw_ends_those_that_wait(make: Make, tmp_path: Path) -> None:

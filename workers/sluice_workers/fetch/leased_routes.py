@@ -182,6 +182,8 @@ class LeasedRoutes:
         """Keep list and lease up to date."""
         while True:
             self._hungry.clear()
+            # Also before a renewal, after which nobody would know that the lease had ended.
+            await self._close_what_ended()
             try:
                 await self._reload()
                 await self._renew()
@@ -189,8 +191,7 @@ class LeasedRoutes:
                 self._say("ProxiesUnreadable", str(error))
             except DependencyError as error:
                 self._say(error.reason, str(error))
-            if self._permits.ended(time.monotonic()):
-                await self._close_connections()
+            await self._close_what_ended()
             self._serve()
             await asyncio.sleep(HUNGRY)
             with contextlib.suppress(TimeoutError):
@@ -279,8 +280,10 @@ class LeasedRoutes:
         opened = sum(each.open for each in (*self._routes, *self._leaving))
         return self._bounds.total is None or opened < self._total
 
-    async def _close_connections(self) -> None:
-        """Leave nothing open: the lease ends, and others may be granted what it held."""
+    async def _close_what_ended(self) -> None:
+        """Leave nothing open once the lease has ended: others may be granted what it held."""
+        if not self._permits.ended(time.monotonic()):
+            return
         self._total = 0
         for route in (*self._routes, *self._leaving):
             route.allowed = 0
