@@ -13,12 +13,15 @@ from sluice_operator import sink
 from sluice_operator.autoscaler import Ceiling
 from sluice_operator.kube import Kubernetes
 from sluice_operator.observed import Job
+from sluice_workers.write import pool
 
 EVERY: Final = 60.0
 """Seconds between two looks at a database."""
+EACH: Final = pool.MOST
+"""Connections that a writer may hold; with a durable buffer one of them appends and one merges."""
 SPARE: Final = 2
-"""Connections that a job may need besides one a writer: the operator's or the migration's, and the
-second one of a writer that looks what it waits for."""
+"""Connections that a job may need besides its writers': the operator's or the migration's, and one
+of a writer that looks what it waits for."""
 _LOG: Final = logging.getLogger(__name__)
 
 _LIMITS: Final = """
@@ -56,11 +59,8 @@ class Limits:
     others_of_database: int
 
 
-def room(found: Limits, each: int = 1) -> Ceiling:
-    """Return how many writers there are connections for, at least one, and why no more.
-
-    ``each`` is how many a writer holds.
-    """
+def room(found: Limits) -> Ceiling:
+    """Return how many writers there are connections for, at least one, and why no more."""
     rooms = {
         f"max_connections is {found.maximum}, {found.reserved} reserved,"
         f" {found.others} used by others": found.maximum - found.reserved - found.others,
@@ -72,10 +72,10 @@ def room(found: Limits, each: int = 1) -> Ceiling:
         why = f"its CONNECTION LIMIT is {found.of_database}, {found.others_of_database} used"
         rooms[f"{why} by others"] = found.of_database - found.others_of_database
     why, least = min(rooms.items(), key=lambda item: item[1])
-    writers = max(1, (least - SPARE) // each)
-    holds = f" of {each} each" if each > 1 else ""
-    sentence = f"the sink's database has connections for {writers} writers{holds}: {why}"
-    return Ceiling(writers, sentence)
+    writers = max(1, (least - SPARE) // EACH)
+    return Ceiling(
+        writers, f"the sink's database has connections for {writers} writers of {EACH} each: {why}"
+    )
 
 
 class Connections:
@@ -100,8 +100,7 @@ class Connections:
             return ceiling
         try:
             if database := await sink.database(self._kubernetes, job):
-                each = 1 if job.spec.sink.postgres.durable_buffer is None else 2
-                ceiling = room(await limits(database, job.name), each)
+                ceiling = room(await limits(database, job.name))
         except (DependencyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
             _LOG.info("%s: the sink's connections were not counted: %s", job.name, error)
         self._last[job.name] = (now, ceiling)

@@ -87,7 +87,7 @@ def test_a_missing_secret_is_named_and_the_job_heals_when_it_appears(
 def test_writers_are_no_more_than_their_user_may_have_connections(
     start: Start, where: Target
 ) -> None:
-    """Four are asked for at the least; the limit of 4 leaves 2 besides what is spared."""
+    """Four are asked for at the least; the limit of 6 has 4 besides what is spared, 2 each."""
     namespace = f"--namespace={where.jobs}"
     uri = where.kubectl(
         "get", "secret", "warehouse", namespace, "--output=go-template={{.data.uri | base64decode}}"
@@ -102,8 +102,8 @@ def test_writers_are_no_more_than_their_user_may_have_connections(
     writer = {"replicas": {"min": 4, "max": 6}}
     job = start(COUNT, sink={"postgres": {"secretRef": {"name": "few"}}}, writer=writer)
     job.evidence.query("drop role if exists few")
-    job.evidence.query("create role few login password 'few' connection limit 4 in role sluice")
-    words = "has connections for 2 writers: its user's CONNECTION LIMIT is 4, 0 used by others"
+    job.evidence.query("create role few login password 'few' connection limit 6 in role sluice")
+    words = "for 2 writers of 2 each: its user's CONNECTION LIMIT is 6, 0 used by others"
     job.wait("bound", lambda: words in message(job.condition("Scaling")), 90)
     job.wait("2 writers", lambda: job.status()["writer"]["desired"] == 2, 10)
     job.wait_complete()

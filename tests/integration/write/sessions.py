@@ -9,6 +9,7 @@ from sluice_api.sink import PostgresSink
 from sluice_workers import wire
 from sluice_workers.write.database import connect
 from sluice_workers.write.offsets import Owner, Position
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.row import Row, RowParser
 from sluice_workers.write.session import Session
 
@@ -18,7 +19,7 @@ async def opened(uri: str, sink: PostgresSink) -> AsyncIterator[Session]:
     async def reopen() -> Any:
         return await connect(uri, "sluice/test")
 
-    found = Session(await reopen(), sink, reopen, "sluice/test")
+    found = Session(Pool(reopen), sink, "sluice/test")
     try:
         yield found
     finally:

@@ -13,6 +13,7 @@ from typing import Any
 from sluice_api.sink import PostgresSink
 from sluice_workers.write.database import connect
 from sluice_workers.write.offsets import Owner, Position
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.session import Session
 
 OWNER = Owner("u", "ns/j", 7)
@@ -39,7 +40,7 @@ async def main(point: str, uri: str, epoch: int) -> None:
         return await connect(uri, APPLICATION)
 
     sink = PostgresSink.model_validate_json(sys.stdin.read())
-    session = Session(await opened(), sink, opened, APPLICATION)
+    session = Session(Pool(opened), sink, APPLICATION)
     rows = [(number, "stalled", b"{}", None, 1) for number in range(ROWS)]
     try:
         async with session.transaction(OWNER, insert=True) as transaction:

@@ -32,6 +32,7 @@ from sluice_workers.producer import Producer
 from sluice_workers.settings import WriterSettings
 from sluice_workers.write.database import connect
 from sluice_workers.write.merger import Consumed, Merger
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.session import Session
 from sluice_workers.write.turns import Turns
 
@@ -203,8 +204,8 @@ def merger(world: World, given_up: failures.Failures) -> Merger:
     async def opened() -> Any:
         return await connect(world.uri, "sluice/test")
 
-    async def session() -> Session:
-        return Session(await opened(), world.settings.sink, opened, "sluice/test")
+    def session() -> Session:
+        return Session(Pool(opened), world.settings.sink, "sluice/test")
 
     consumed = Consumed(range(4), {})
     return Merger(world.settings, session, given_up, lambda: consumed, lambda _, __: None)

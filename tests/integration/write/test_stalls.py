@@ -16,6 +16,7 @@ from sluice_migrations import environment, target
 from sluice_migrations.database import within
 from sluice_workers.write.database import connect
 from sluice_workers.write.offsets import Owner
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.session import Session
 
 OWNER = Owner("u", "ns/j", 7)
@@ -37,11 +38,11 @@ SINK = PostgresSink.model_validate(
 )
 
 
-async def open_session(uri: str) -> Session:
+def open_session(uri: str) -> Session:
     async def opened() -> Any:
         return await connect(uri, APPLICATION)
 
-    return Session(await opened(), SINK, opened, APPLICATION)
+    return Session(Pool(opened), SINK, APPLICATION)
 
 
 def is_stopped(pid: int) -> bool:
@@ -62,7 +63,7 @@ async def test_a_successor_passes_a_writer_that_was_frozen(postgres_uri: str, po
         target.prepare(connection, SINK)
 
     await within(postgres_uri, prepare)
-    session = await open_session(postgres_uri)
+    session = open_session(postgres_uri)
     epoch = (await session.claim(OWNER, {0: 0}))[0].epoch
     script = Path(__file__).with_name("stalled_writer.py")
     slow = await asyncio.create_subprocess_exec(

@@ -26,6 +26,7 @@ from sluice_workers import kafka as clients
 from sluice_workers.settings import KafkaConnection, Topic, WriterSettings
 from sluice_workers.write.database import connect
 from sluice_workers.write.offsets import FencedError, Owner, Position, claim
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.session import Session
 
 GENERATION = 7
@@ -224,11 +225,11 @@ async def test_a_stopped_writer_is_fenced_by_its_successor(world: World) -> None
 OWNER = Owner("u", "ns/j", GENERATION)
 
 
-async def session(world: World) -> Session:
+def session(world: World) -> Session:
     async def opened() -> Any:
         return await connect(world.uri, "sluice/test")
 
-    return Session(await opened(), world.settings.sink, opened, "sluice/test")
+    return Session(Pool(opened), world.settings.sink, "sluice/test")
 
 
 async def commit(
@@ -241,7 +242,7 @@ async def commit(
 
 async def test_a_transaction_of_a_former_epoch_fails_whole(world: World) -> None:
     owner = OWNER
-    old = await session(world)
+    old = session(world)
     positions = await old.claim(owner, {0: 0, 1: 0})
     new = await asyncpg.connect(world.uri)
     assert (await claim(new, owner, {0: 0}))[0].epoch == positions[0].epoch + 1

@@ -7,9 +7,9 @@ from typing import Final
 
 from sluice_api.sink import DurableBuffer
 from sluice_workers.write import buffer, metrics, offsets
-from sluice_workers.write.batch import Batch
+from sluice_workers.write.batch import Batch, Outcome, Written
 from sluice_workers.write.chunk import Chunk, chunks
-from sluice_workers.write.committer import ATTEMPTS, unmoved
+from sluice_workers.write.committer import ATTEMPTS, nothing, unmoved
 from sluice_workers.write.message import Message, Messages
 from sluice_workers.write.offsets import Owner, Position
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
@@ -54,11 +54,15 @@ class Appender:
         """Set when there is something to merge."""
         self._slices: Sequence[Slice] | None = None
         """What was buffered when it was looked last."""
-        self.positions = dict(positions)
-        """How far each partition is appended, as the database has it."""
+        self._positions = dict(positions)
 
-    async def commit(self, batch: Batch) -> None:
-        """Append a batch, as soon as there is room.
+    @property
+    def committed(self) -> Mapping[int, int]:
+        """How far each partition is appended, as the database has it."""
+        return offsets.next_offsets(self._positions)
+
+    async def write(self, batch: Batch) -> Written:
+        """Append a batch, as soon as there is room, and commit it.
 
         Raises ``FencedError`` and ``DependencyError``; then the partitions must be claimed anew.
         """
@@ -75,19 +79,20 @@ class Appender:
                 if kind(error) is not Kind.AGAIN or attempts >= ATTEMPTS:
                     raise failure(error) from error
                 metrics.RETRIES.inc()
-        self.positions = offsets.passed(self.positions, batch.ends)
+        self._positions = offsets.passed(self._positions, batch.ends)
         self._appended.set()
         metrics.TRANSACTION.observe(time.monotonic() - started)
+        return Written(Outcome.of(batch), nothing)
 
     async def check(self) -> None:
         """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
-        await unmoved(self._session, self._owner, self.positions)
+        await unmoved(self._session, self._owner, self.committed)
 
     async def _append(self, found: Sequence[Chunk], batch: Batch) -> None:
         async with self._session.begun() as connection:
             await buffer.append(connection, self._owner, found)
             self._slices = await buffer.look(connection, self._owner.job_uid)
-            await offsets.advance(connection, self._owner, self.positions, batch.ends)
+            await offsets.advance(connection, self._owner, self._positions, batch.ends)
 
     async def _room(self) -> None:
         """Wait until the buffer takes more. Raises ``DependencyError``."""

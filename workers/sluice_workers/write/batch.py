@@ -1,6 +1,6 @@
 """Batching: when a batch is due, what it holds, which rows of it count. Pure, but for its lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -47,18 +47,9 @@ class Batch:
     """When its first record was read, on a monotonic clock."""
     fetched_at: int = 0
     """When its last record was produced, epoch milliseconds."""
-    refused: int = 0
-    """Rows that Postgres refused when the batch was committed."""
-    kept: int = 0
-    """Rows that it took of a batch of which it refused some."""
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejected)
-
-    @property
-    def mostly_refused(self) -> bool:
-        """Whether Postgres refused more rows than it took."""
-        return self.refused > self.kept
 
     def extend(self, more: "Batch") -> None:
         """Add what was read after this."""
@@ -69,6 +60,35 @@ class Batch:
         self.bytes += more.bytes
         self.since = more.since if self.since is None else self.since
         self.fetched_at = max(self.fetched_at, more.fetched_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is told of a batch when its records are forgotten."""
+
+    records: int
+    failed: int
+    """Records of them that went to the dead topic."""
+    mostly_refused: bool
+    """Whether Postgres refused more rows than it took."""
+    bytes: int
+    fetched_at: int
+    """When its last record was produced, epoch milliseconds."""
+
+    @classmethod
+    def of(cls, batch: Batch, refused: int = 0, kept: int = 0) -> "Outcome":
+        """Tell of a batch, and of the rows that Postgres refused and took if it refused some."""
+        failed = len(batch.rejected) + refused
+        return cls(len(batch), failed, refused > kept, batch.bytes, batch.fetched_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch of which nothing is left to be sent but a COMMIT."""
+
+    outcome: Outcome
+    commit: Callable[[], Awaitable[None]]
+    """Raises ``DependencyError``; then only a new claim tells whether it was committed."""
 
 
 @dataclass(frozen=True, slots=True)

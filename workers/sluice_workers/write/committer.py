@@ -4,16 +4,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final
 
 from sluice_workers import wire
 from sluice_workers.failures import Failures
 from sluice_workers.write import metrics
-from sluice_workers.write.batch import Batch, Rejected, newest
+from sluice_workers.write.batch import Batch, Outcome, Rejected, Written, newest
 from sluice_workers.write.exchange import Refused
-from sluice_workers.write.offsets import FencedError, Owner, Position, passed
+from sluice_workers.write.offsets import FencedError, Owner, Position, next_offsets, passed
 from sluice_workers.write.reader import rejected
 from sluice_workers.write.refusal import (
     ERRORS,
@@ -69,11 +71,13 @@ class Committer:
         self._say = say
         """Called with reason and message while most records are refused."""
         self._route = Route()
-        self.positions = dict(positions)
-        """Where each partition is, as the database has it."""
+        self._positions = dict(positions)
+        """Where the next batch begins, if those before are committed."""
+        self.committed = next_offsets(positions)
+        """The next offset of each partition, as the database has it."""
 
-    async def commit(self, batch: Batch) -> None:
-        """Commit a batch.
+    async def write(self, batch: Batch) -> Written:
+        """Write a batch, all but its COMMIT.
 
         Rows that Postgres refuses are searched for and given up; the rest is committed, then in as
         many transactions as the search takes. Raises ``FencedError`` and ``DependencyError``; then
@@ -86,21 +90,26 @@ class Committer:
         while way is not Way.SEARCH:
             started = time.monotonic()
             try:
-                await self._whole(way, rows, batch.ends)
+                transaction = await self._whole(way, rows, batch.ends)
             except ERRORS as error:
                 attempts += 1
                 way = self._after(error, way, attempts)
             else:
-                self._written(batch.ends, len(rows), started)
+                written = Written(
+                    Outcome.of(batch),
+                    partial(self._commit, transaction, batch.ends, len(rows), started),
+                )
                 break
         else:
-            await self._search(batch)
+            written = Written(await self._search(batch), nothing)
         self._route = self._route.went(way is Way.INSERT)
         metrics.WAYS.labels(way.name.lower()).inc()
+        return written
 
     async def check(self) -> None:
         """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
-        await unmoved(self._session, self._owner, self.positions)
+        if self.committed == next_offsets(self._positions):  # Else there is a COMMIT under way.
+            await unmoved(self._session, self._owner, self.committed)
 
     def _after(self, error: Exception, way: Way, attempts: int) -> Way:
         """Return the next way to try. Raises ``DependencyError`` when none would help."""
@@ -117,20 +126,36 @@ class Committer:
             return way
         raise failure(error) from error
 
-    async def _whole(self, way: Way, rows: Sequence[Row], ends: Mapping[int, int]) -> None:
-        insert = way is Way.INSERT
-        async with self._session.transaction(self._owner, insert=insert) as transaction:
+    async def _whole(
+        self, way: Way, rows: Sequence[Row], ends: Mapping[int, int]
+    ) -> AsyncExitStack:
+        """Write rows and offsets; return what commits them."""
+        async with AsyncExitStack() as stack:
+            transaction = await stack.enter_async_context(
+                self._session.transaction(self._owner, insert=way is Way.INSERT)
+            )
             await self._begin(transaction)
             if rows:
                 await transaction.write(rows)
             await self._end(transaction, ends)
+            self._moved(ends)
+            return stack.pop_all()
 
-    async def _search(self, batch: Batch) -> None:
+    async def _commit(
+        self, transaction: AsyncExitStack, ends: Mapping[int, int], rows: int, started: float
+    ) -> None:
+        try:
+            await transaction.aclose()
+        except ERRORS as error:
+            raise failure(error) from error
+        self._note(ends, rows, started)
+
+    async def _search(self, batch: Batch) -> Outcome:
         """Commit a batch in parts: what could be decided within some seconds, with its offsets."""
         # All rows, also those that a newer one replaces: if that is refused, the older counts.
         pairs = list(zip(batch.messages, batch.rows, strict=True))
         pace = Pace.after(len(pairs))
-        attempts = 0
+        attempts = refused = kept = 0
         while pairs:
             started = time.monotonic()
             try:
@@ -139,11 +164,13 @@ class Committer:
                 attempts += 1
                 self._after(error, Way.SEARCH, attempts)
                 continue
-            kept = self._kept(pairs[: found.decided], found.refused)
-            batch.refused, batch.kept = batch.refused + len(found.refused), batch.kept + kept
-            self._written(ends, kept, started)
+            rows = self._kept(pairs[: found.decided], found.refused)
+            self._moved(ends)
+            self._note(ends, rows, started)
             self._tell(found)
+            refused, kept = refused + len(found.refused), kept + rows
             pairs, pace, attempts = pairs[found.decided :], found.pace, 0
+        return Outcome.of(batch, refused, kept)
 
     async def _part(
         self, batch: Batch, pairs: Sequence[Pair], pace: Pace
@@ -174,9 +201,9 @@ class Committer:
                 " fetched, then redrive them",
             )
 
-    def _written(self, ends: Mapping[int, int], rows: int, started: float) -> None:
-        """Take note of a transaction."""
-        self._passed(ends)
+    def _note(self, ends: Mapping[int, int], rows: int, started: float) -> None:
+        """Take note of a transaction that was committed."""
+        self.committed = {**self.committed, **ends}
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.ROWS.inc(rows)
 
@@ -184,10 +211,11 @@ class Committer:
         """What comes before the rows: nothing, for locks of offsets are taken last."""
 
     async def _end(self, transaction: Transaction, ends: Mapping[int, int]) -> None:
-        await transaction.advance(self._owner, self.positions, ends)
+        await transaction.advance(self._owner, self._positions, ends)
 
-    def _passed(self, ends: Mapping[int, int]) -> None:
-        self.positions = passed(self.positions, ends)
+    def _moved(self, ends: Mapping[int, int]) -> None:
+        """Begin the next transaction where one leaves off."""
+        self._positions = passed(self._positions, ends)
 
     async def _give_up(self, records: Sequence[Rejected]) -> None:
         await self._failures.give_up([_dead(each) for each in records])
@@ -199,7 +227,11 @@ def _ends(pairs: Sequence[Pair]) -> dict[int, int]:
     return {message.partition: message.offset + 1 for message, _ in pairs}
 
 
-async def unmoved(session: Session, owner: Owner, positions: Mapping[int, Position]) -> None:
+async def nothing() -> None:
+    """Commit what is committed."""
+
+
+async def unmoved(session: Session, owner: Owner, committed: Mapping[int, int]) -> None:
     """Raise ``FencedError`` when the database's offsets are not those of the last commit.
 
     A failover to a replica that lagged takes commits back: what they held is written again.
@@ -207,13 +239,13 @@ async def unmoved(session: Session, owner: Owner, positions: Mapping[int, Positi
     """
     try:
         async with asyncio.timeout(CHECK):
-            known = await session.known(owner, [*positions])
+            known = await session.known(owner, [*committed])
     except TimeoutError as error:
         raise failure(error) from error
     moved = [
-        f"{partition} from {position.next_offset} to {known.get(partition)}"
-        for partition, position in positions.items()
-        if known.get(partition) != position.next_offset
+        f"{partition} from {offset} to {known.get(partition)}"
+        for partition, offset in committed.items()
+        if known.get(partition) != offset
     ]
     if moved:
         raise FencedError(

@@ -15,7 +15,8 @@ DEFER: Final = "SET CONSTRAINTS ALL DEFERRED"
 """Rows may exchange values that are unique, where the constraint allows it."""
 CHECK: Final = "SET CONSTRAINTS ALL IMMEDIATE"
 BEGIN: Final = (
-    "BEGIN; SET LOCAL statement_timeout = '60s';"
+    # An offset is moved on from where it was left by a transaction that it waited for.
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s';"
     # A writer that stalls between two statements holds locks that its successor waits for.
     " SET LOCAL idle_in_transaction_session_timeout = '10s';"
     f" SET LOCAL synchronous_commit = on; {DEFER}"

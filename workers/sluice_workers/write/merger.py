@@ -6,7 +6,7 @@ one transaction locks their slices, deletes them and merges their rows, as a com
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ from sluice_workers.failures import Failures
 from sluice_workers.settings import Topic, WriterSettings
 from sluice_workers.trouble import PAUSE, Troubles
 from sluice_workers.write import buffer, metrics
-from sluice_workers.write.batch import Batch
+from sluice_workers.write.batch import Batch, Outcome
 from sluice_workers.write.buffer import Taken, TakenError
 from sluice_workers.write.chunk import unpacked
 from sluice_workers.write.committer import Committer
@@ -42,10 +42,11 @@ class SliceCommitter(Committer):
         await buffer.lock(transaction.connection, self._owner.job_uid, self.taken)
 
     async def _end(self, transaction: Transaction, ends: Mapping[int, int]) -> None:
+        await transaction.check()
         left = self.taken.after(ends)
         await buffer.remove(transaction.connection, self._owner.job_uid, self.taken, left)
 
-    def _passed(self, ends: Mapping[int, int]) -> None:
+    def _moved(self, ends: Mapping[int, int]) -> None:
         """Go on with what is left; offsets have passed before."""
         self.taken = self.taken.after(ends)
 
@@ -66,10 +67,10 @@ class Merger:
     def __init__(
         self,
         settings: WriterSettings,
-        open_session: Callable[[], Awaitable[Session]],
+        open_session: Callable[[], Session],
         failures: Failures,
         consumed: Callable[[], Consumed],
-        committed: Callable[[Batch, float], None],
+        committed: Callable[[Outcome, float], None],
     ) -> None:
         self._settings = settings
         self._open = open_session
@@ -120,7 +121,7 @@ class Merger:
     async def _round(self) -> bool:
         """Merge a batch; return whether there was one."""
         if self._session is None:
-            self._session = await self._open()
+            self._session = self._open()
         self.filled.clear()
         taken = await self._take(self._session)
         if taken is None:
@@ -130,11 +131,12 @@ class Merger:
         committer.taken = taken
         started = time.monotonic()
         async with self.turn():
-            await committer.commit(batch)
+            written = await committer.write(batch)
+            await written.commit()
         metrics.MERGES.labels("committed").inc()
-        if not batch.mostly_refused:
+        if not written.outcome.mostly_refused:
             self.troubles.clear()
-        self._committed(batch, time.monotonic() - started)
+        self._committed(written.outcome, time.monotonic() - started)
         return True
 
     async def _take(self, session: Session) -> Taken | None:

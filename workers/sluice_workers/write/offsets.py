@@ -25,12 +25,19 @@ _CLAIM: Final = """
     RETURNING partition, next_offset, epoch
 """
 _ADVANCE: Final = """
+    SELECT FROM sluice.offsets
+    WHERE job_uid = {job_uid} AND generation = {generation} AND partition IN ({partitions})
+    ORDER BY partition FOR UPDATE;
     UPDATE sluice.offsets AS o SET next_offset = given.next, updated_at = now()
     FROM (VALUES {given}) AS given (partition, epoch, first, next)
     WHERE o.job_uid = {job_uid} AND o.generation = {generation} AND o.partition = given.partition
       AND o.epoch = given.epoch AND o.next_offset = given.first
 """
-"""With its values in it: as parameters they would take a round trip more."""
+"""With its values in it: as parameters they would take a round trip more.
+
+Two statements, for one would not see what a transaction that it waits for has committed: it looks
+for ``next_offset`` where that was when it began.
+"""
 
 
 class FencedError(SluiceError):
@@ -43,6 +50,11 @@ class Position:
 
     next_offset: int
     epoch: int
+
+
+def next_offsets(positions: Mapping[int, Position]) -> dict[int, int]:
+    """Return where each partition goes on."""
+    return {at: position.next_offset for at, position in positions.items()}
 
 
 def passed(positions: Mapping[int, Position], ends: Mapping[int, int]) -> dict[int, Position]:
@@ -93,21 +105,26 @@ async def advance(
     owner: Owner,
     positions: Mapping[int, Position],
     ends: Mapping[int, int],
+    *,
+    first: str = "",
 ) -> None:
     """Move the offsets of a batch's partitions to ``ends``, as the last statement before COMMIT.
 
-    Raises ``FencedError`` unless every row still has our epoch and the offset we started from.
+    ``first`` is sent with it. Raises ``FencedError`` unless every row still has our epoch and the
+    offset we started from.
     """
     partitions = sorted(ends)
     given = ", ".join(
         f"({at:d}, {positions[at].epoch:d}, {positions[at].next_offset:d}, {ends[at]:d})"
         for at in partitions
     )
-    result = await connection.execute(
-        _ADVANCE.format(
-            given=given, job_uid=_literal(owner.job_uid), generation=f"{owner.generation:d}"
-        )
+    move = _ADVANCE.format(
+        given=given,
+        job_uid=_literal(owner.job_uid),
+        generation=f"{owner.generation:d}",
+        partitions=", ".join(f"{at:d}" for at in partitions),
     )
+    result = await connection.execute(f"{first}; {move}")
     if result != f"UPDATE {len(partitions)}":
         raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
 

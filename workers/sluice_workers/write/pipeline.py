@@ -1,4 +1,9 @@
-"""While a batch is committed, the next one is filled: what happens under one claim."""
+"""While a batch is written, the next one is filled: what happens under one claim.
+
+And while one waits at its COMMIT for the database's disk, the one after it is written through
+another connection. That moves offsets on from where the one before leaves them, so Postgres itself
+lets it wait for that one's COMMIT, and refuses it unless that succeeds.
+"""
 
 import asyncio
 import time
@@ -6,9 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from sluice_workers.runtime.cancel import cancel
 from sluice_workers.write import metrics
 from sluice_workers.write.appender import Appender
-from sluice_workers.write.batch import Batch, Batcher, Trigger
+from sluice_workers.write.batch import Batch, Batcher, Outcome, Trigger, Written
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.size import Sizing, observe, stretch
 
@@ -24,13 +30,17 @@ class Pipeline:
         committer: Committer | Appender,
         batcher: Batcher,
         sizing: Sizing,
-        committed: Callable[[Batch, float], None],
+        committed: Callable[[Outcome, float], None],
+        together: int = 1,
     ) -> None:
         self.committer = committer
         self.sizing = sizing
         self._batcher = batcher
         self._committed = committed
-        """Called with each batch and the seconds that its commit took."""
+        """Called with each batch and the seconds that its transaction took."""
+        self._together = together
+        """Transactions at the most: one that writes, the others at their COMMIT."""
+        self._writing = asyncio.Lock()
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._ending = False
@@ -74,11 +84,23 @@ class Pipeline:
             self._committing.exception()
 
     async def _run(self) -> None:
+        turns = [asyncio.create_task(self._take_turns()) for _ in range(self._together)]
         try:
-            while trigger := await self._due():
-                await self._commit(trigger)
+            await asyncio.gather(*turns)
         finally:
+            await cancel(turns)
             self._emptied.set()
+
+    async def _take_turns(self) -> None:
+        while True:
+            async with self._writing:
+                trigger = await self._due()
+                if trigger is None:
+                    return
+                started = time.monotonic()
+                written = await self._write(started)
+            await written.commit()
+            self._tell(trigger, written.outcome, time.monotonic() - started)
 
     async def _due(self) -> Trigger | None:
         """Return why the batch in hand is to be committed; None when all is done."""
@@ -97,19 +119,21 @@ class Pipeline:
                 if wait is None:
                     await self.committer.check()
 
-    async def _commit(self, trigger: Trigger) -> None:
-        started = time.monotonic()
+    async def _write(self, started: float) -> Written:
+        """Write what is in hand; when this returns, its records are forgotten."""
         metrics.BATCH_AGE.observe(self._batcher.age(started))
         batch = self._batcher.take()
         self._emptied.set()
-        await self.committer.commit(batch)
-        seconds = time.monotonic() - started
-        self.sizing = observe(self.sizing, len(batch), seconds)
+        written = await self.committer.write(batch)
+        self.sizing = observe(self.sizing, len(batch), time.monotonic() - started)
         self._batcher.size = self.sizing.size
         metrics.SIZE.set(self.sizing.size)
-        metrics.BATCHES.labels(trigger).inc()
-        metrics.BATCH_SIZE.observe(len(batch))
-        metrics.RECORDS.inc(len(batch))
-        metrics.BYTES.inc(batch.bytes)
         metrics.BUFFERED.set(len(self._batcher))
-        self._committed(batch, seconds)
+        return written
+
+    def _tell(self, trigger: Trigger, outcome: Outcome, seconds: float) -> None:
+        metrics.BATCHES.labels(trigger).inc()
+        metrics.BATCH_SIZE.observe(outcome.records)
+        metrics.RECORDS.inc(outcome.records)
+        metrics.BYTES.inc(outcome.bytes)
+        self._committed(outcome, seconds)

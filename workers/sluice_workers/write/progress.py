@@ -6,7 +6,7 @@ from collections.abc import Sized
 from sluice_workers.meter import Meter
 from sluice_workers.state import ProcessState
 from sluice_workers.write import metrics
-from sluice_workers.write.batch import Batch
+from sluice_workers.write.batch import Batch, Outcome
 
 
 class Progress:
@@ -25,12 +25,12 @@ class Progress:
         """Note records that were read."""
         self._bytes.add(time.monotonic(), len(batch), batch.bytes)
 
-    def committed(self, batch: Batch, seconds: float) -> None:
+    def committed(self, batch: Outcome, seconds: float) -> None:
         """Note a batch and how long its commit took."""
         now = time.monotonic()
-        self._total += len(batch)
-        self._failed += len(batch.rejected) + batch.refused
-        self._done.add(now, len(batch))
+        self._total += batch.records
+        self._failed += batch.failed
+        self._done.add(now, batch.records)
         self._latency.add(now, 1, seconds)
         self._fetched_at = batch.fetched_at
 

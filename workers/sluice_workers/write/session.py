@@ -20,6 +20,7 @@ from sluice_workers.write.merge import (
     statements,
 )
 from sluice_workers.write.offsets import Owner, Position
+from sluice_workers.write.pool import Pool
 from sluice_workers.write.refusal import ERRORS, Kind, failure, kind
 from sluice_workers.write.row import Row
 from sluice_workers.write.stall import watched
@@ -138,35 +139,35 @@ class Transaction:
     async def advance(
         self, owner: Owner, positions: Mapping[int, Position], ends: Mapping[int, int]
     ) -> None:
-        """Move the offsets, as the last statement. Raises ``FencedError``."""
-        await offsets.advance(self.connection, owner, positions, ends)
+        """Move the offsets, as the last statement. Raises ``FencedError``.
+
+        Constraints are checked before, so that COMMIT has nothing left to refuse.
+        """
+        await offsets.advance(self.connection, owner, positions, ends, first=CHECK)
+
+    async def check(self) -> None:
+        """Check constraints, so that COMMIT has nothing left to refuse."""
+        await self.connection.execute(CHECK)
 
 
 class Session:
-    """A connection to the sink's database."""
+    """Transactions in the sink's database: at most one of them may wait at its COMMIT."""
 
-    def __init__(
-        self,
-        connection: "Connection[asyncpg.Record]",
-        sink: PostgresSink,
-        reopen: Callable[[], Awaitable["Connection[asyncpg.Record]"]],
-        application: str,
-    ) -> None:
-        self._connection = connection
+    def __init__(self, pool: Pool, sink: PostgresSink, application: str) -> None:
+        self._pool = pool
         self._sink = sink
-        self._reopen = reopen
         self._application = application
         self._statements: Statements | None = None
 
     async def close(self) -> None:
         """End the session at once: what was not committed is not."""
-        self._connection.terminate()
+        self._pool.close()
 
     async def claim(self, owner: Owner, starts: Mapping[int, int]) -> dict[int, Position]:
         """Claim partitions. Raises ``DependencyError``."""
         try:
-            async with self._begun():
-                return await offsets.claim(self._connection, owner, starts)
+            async with self.begun() as connection:
+                return await offsets.claim(connection, owner, starts)
         except ERRORS as error:
             raise failure(error) from error
 
@@ -176,8 +177,8 @@ class Session:
         Raises ``DependencyError``.
         """
         try:
-            async with self._begun():
-                return await offsets.known(self._connection, owner, partitions)
+            async with self.begun() as connection:
+                return await offsets.known(connection, owner, partitions)
         except ERRORS as error:
             raise failure(error) from error
 
@@ -195,29 +196,29 @@ class Session:
         """
         sql = self._statements or await self._look()
         direct = insert and sql.direct
-        async with self._begun(sql.mergeable if direct else sql.create_buffer):
-            yield Transaction(self._connection, self._sink, sql, owner, direct=direct)
+        async with self.begun(sql.mergeable if direct else sql.create_buffer) as connection:
+            yield Transaction(connection, self._sink, sql, owner, direct=direct)
 
     async def _look(self) -> Statements:
-        async with self._begun():
-            shape = await self._connection.fetch(SHAPE, self._sink.quoted_table)
+        async with self.begun() as connection:
+            shape = await connection.fetch(SHAPE, self._sink.quoted_table)
         self._statements = statements(self._sink, [tuple(row) for row in shape])
         return self._statements
 
     @asynccontextmanager
-    async def begun(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
-        """Begin a transaction for other statements, and commit it. Raises what asyncpg raises."""
-        async with self._begun():
-            yield self._connection
+    async def begun(self, first: str = "") -> AsyncIterator["Connection[asyncpg.Record]"]:
+        """Begin a transaction, with a statement if need be, and commit it.
 
-    @asynccontextmanager
-    async def _begun(self, first: str = "") -> AsyncIterator[None]:
-        connection = self._connection
-        async with watched(self._reopen, self._application):
+        Raises what asyncpg raises.
+        """
+        async with (
+            self._pool.connection() as connection,
+            watched(self._pool.connect, self._application),
+        ):
             # By hand, for what goes together is sent together.
             try:
                 await connection.execute(f"{BEGIN}; {first}")
-                yield
+                yield connection
                 await connection.execute("COMMIT")
             except BaseException:
                 if connection.is_in_transaction() and not connection.is_closed():

@@ -26,15 +26,15 @@ from sluice_workers.runtime.garbage import collect_seldom
 from sluice_workers.settings import KafkaConnection, WriterSettings
 from sluice_workers.state import Trouble
 from sluice_workers.trouble import Troubles, pause
-from sluice_workers.write import metrics
+from sluice_workers.write import metrics, pool, record_ids
 from sluice_workers.write.appender import Appender, Unparsed
-from sluice_workers.write.batch import Batcher, Limits
+from sluice_workers.write.batch import Batcher, Limits, Outcome
 from sluice_workers.write.claims import claim, look
 from sluice_workers.write.committer import Committer
 from sluice_workers.write.database import connect, sink_uri
 from sluice_workers.write.lag import Lag
 from sluice_workers.write.merger import Consumed, Merger
-from sluice_workers.write.offsets import FencedError, Owner, Position
+from sluice_workers.write.offsets import FencedError, Owner, Position, next_offsets
 from sluice_workers.write.pipeline import Pipeline
 from sluice_workers.write.progress import Progress
 from sluice_workers.write.reader import Reader, fetch_bytes
@@ -124,10 +124,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def _consumed(self) -> Consumed:
         pipeline = self._pipeline
-        positions = {} if pipeline is None else pipeline.committer.positions
         return Consumed(
             {place.partition for place in self._assigned},
-            {at: position.next_offset for at, position in positions.items()},
+            {} if pipeline is None else pipeline.committer.committed,
         )
 
     async def _start(self) -> bool:
@@ -195,11 +194,11 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def _claim(self) -> None:
         """Claim the assigned partitions, and go on where Postgres says."""
         if self._session is None:
-            self._session = await self._open()
+            self._session = self._open()
         found = await claim(self._consumer, self._session, self._owner, self._assigned)
         self._gaps = dict(found.gaps)
         self._look_at = time.monotonic() + LOOK_AGAIN
-        starts = {at: position.next_offset for at, position in found.positions.items()}
+        starts = next_offsets(found.positions)
         for place in self._assigned:
             if place.partition in starts:
                 self._consumer.seek(place, starts[place.partition])
@@ -207,7 +206,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         committer = self._make_committer(self._session, found.positions)
         self._reader = Reader(self._parser, self._settings.records, starts)
         batcher = Batcher(self._limits, self._sizing.size)
-        self._pipeline = Pipeline(committer, batcher, self._sizing, self._committed)
+        self._pipeline = Pipeline(
+            committer, batcher, self._sizing, self._committed, self._together()
+        )
         self._troubles.clear()
         if self._merger is not None:
             self._merger.merged = {}
@@ -223,14 +224,20 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         filled = self._merger.filled
         return Appender(session, self._owner, positions, self._durable, filled, say)
 
-    async def _open(self) -> Session:
+    def _together(self) -> int:
+        """Return how many transactions may be under way, all but one of them at their COMMIT."""
+        # Where record ids are apart a merge reads what the one before it has committed.
+        alone = self._durable is not None or record_ids.apart(self._settings.sink)
+        return 1 if alone else pool.MOST
+
+    def _open(self) -> Session:
         application = f"sluice/{self._settings.job}"
         folder, key = self._context.folder / "sink", self._settings.sink.secret_ref.key
 
         async def opened() -> Any:
             return await connect(sink_uri(folder, key), application)
 
-        return Session(await opened(), self._settings.sink, opened, application)
+        return Session(pool.Pool(opened), self._settings.sink, application)
 
     async def _follow(self) -> None:
         """Commit to Kafka what Postgres says; Postgres is the truth, so a failure costs nothing.
@@ -266,7 +273,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Claim everything anew when somebody has decided about a partition with a gap."""
         self._look_at = now + LOOK_AGAIN
         places = [place for place in self._assigned if place.partition in self._gaps]
-        session = await self._open()
+        session = self._open()
         try:
             found = await look(self._consumer, session, self._owner, places)
         finally:
@@ -274,7 +281,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if any(isinstance(each, Start) for each in found.values()):
             await self._drain()
 
-    def _committed(self, batch: Any, seconds: float) -> None:
+    def _committed(self, batch: Outcome, seconds: float) -> None:
         if not batch.mostly_refused:
             self._troubles.clear()
         if self._merger is None:

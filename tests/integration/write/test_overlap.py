@@ -1,0 +1,71 @@
+"""While one batch waits for the disk at its COMMIT, the next one is written."""
+
+import asyncio
+
+import pytest
+
+from integration.postgres_server import OWNER, PASSWORD, OwnPostgres
+from integration.processes import pod
+from integration.write.manners import USER, loader
+from integration.write.test_writer import World, assert_newest, world
+
+__all__ = ["world"]
+COUNT = 10_000
+TOGETHER = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name LIKE 'sluice/test/%' AND state <> 'idle' AND xact_start IS NOT NULL
+"""
+
+
+@pytest.fixture
+async def postgres_uri(server: OwnPostgres) -> str:
+    """Each COMMIT takes 50 ms, as on a disk far away."""
+    uri = await loader(server)
+    await server.execute("ALTER DATABASE warehouse SET commit_delay = 50000")
+    await server.execute("ALTER DATABASE warehouse SET commit_siblings = 0")
+    await server.execute("ALTER SYSTEM SET fsync = on")
+    await server.execute("SELECT pg_reload_conf()")
+    return uri
+
+
+async def most_together(world: World) -> int:
+    """Look how many transactions are under way until all is written; return the most."""
+    most = 0
+    while await world.offset_sum() < COUNT:
+        (found,) = await world.fetch(TOGETHER)
+        most = max(most, found[0])
+        await asyncio.sleep(0.01)
+    return most
+
+
+async def assert_never_claimed_again(world: World) -> None:
+    """A transaction that did not wait for the one before would have been refused."""
+    assert await world.fetch("SELECT DISTINCT epoch FROM sluice.offsets") == [(1,)]
+
+
+@pytest.mark.parametrize("keys", [COUNT, COUNT // 10])
+async def test_a_batch_is_written_while_the_one_before_waits_for_the_disk(
+    world: World, keys: int
+) -> None:
+    """Also when it has the same keys, and must wait for them."""
+    for first in range(0, COUNT, keys):
+        await world.produce(range(keys), lambda _, version=first: version)
+    async with pod("write", world.folder):
+        async with asyncio.timeout(60):
+            assert await most_together(world) == 2
+        await assert_newest(world, keys, COUNT - keys)
+        await assert_never_claimed_again(world)
+
+
+async def test_one_connection_does_where_there_is_no_second(
+    world: World, server: OwnPostgres, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await server.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 1")
+    world.uri = server.uri_of(OWNER, PASSWORD, "warehouse")  # The writer's is in its folder.
+    await world.produce(range(COUNT), lambda _: 1)
+    async with pod("write", world.folder):
+        async with asyncio.timeout(60):
+            assert await most_together(world) == 1
+        await assert_newest(world, COUNT, 1)
+        await assert_never_claimed_again(world)
+    assert capfd.readouterr().err.count("going on with one connection") == 1

@@ -1,0 +1,58 @@
+"""A writer's connections: one, and a second one while the first waits at a COMMIT."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from sluice_api.errors import DependencyError
+from sluice_workers.write.database import Connection
+
+MOST: Final = 2
+"""Connections of a writer to its sink's database, but for the one that looks what it waits for."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Pool:
+    """Opens connections when they are needed; what is given back is taken first.
+
+    The writer can do with one: where the database refuses a second, it waits for the first.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable["Connection[asyncpg.Record]"]]) -> None:
+        self.connect = connect
+        """Opens one more, whoever needs it. Raises ``DependencyError``."""
+        self._open: list[Connection[asyncpg.Record]] = []
+        self._idle: asyncio.LifoQueue[Connection[asyncpg.Record]] = asyncio.LifoQueue()
+        self._most = MOST
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        """Take a connection, waiting for one. Raises ``DependencyError`` when there is none."""
+        if self._idle.empty() and len(self._open) < self._most:
+            await self._add()
+        connection = await self._idle.get()
+        try:
+            yield connection
+        finally:
+            self._idle.put_nowait(connection)
+
+    async def _add(self) -> None:
+        try:
+            connection = await self.connect()
+        except DependencyError as error:
+            if not self._open:
+                raise
+            _LOG.warning("going on with one connection to the sink's database: %s", error)
+            self._most = len(self._open)
+            return
+        self._open.append(connection)
+        self._idle.put_nowait(connection)
+
+    def close(self) -> None:
+        """End all connections at once."""
+        for connection in self._open:
+            connection.terminate()
