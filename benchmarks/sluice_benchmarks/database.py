@@ -38,6 +38,12 @@ class Database:
         asyncio.run(within(self.uri, prepare))
         self.fetch("CHECKPOINT")
 
+    def delay_commits(self, microseconds: int) -> None:
+        """Let each COMMIT of later sessions take so much longer; 0 is none. A superuser may."""
+        name = self.uri.rpartition("/")[2]
+        self.fetch(f"ALTER DATABASE {name} SET commit_siblings = 0")
+        self.fetch(f"ALTER DATABASE {name} SET commit_delay = {microseconds}")
+
     def drop(self, table: str) -> None:
         """Drop a table."""
         self.fetch(f"DROP TABLE {table}")

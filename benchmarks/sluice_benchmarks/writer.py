@@ -46,6 +46,10 @@ AS_FAST: Final = "writer, as many records as the tuned sink"
 AS_DEFAULTS: Final = "writer, as many records as the default sink"
 FAST: Final = "Debezium's sink, tuned"
 DEFAULTS: Final = "Debezium's sink, defaults"
+SLOW: Final = 5000
+"""Microseconds of a COMMIT where the disk, or a synchronous standby, is far away."""
+SLOW_CASE: Final = ("narrow", 500)
+SLOWLY: Final = ", slow commits"
 AGAIN: Final = ", again"
 """Marks candidates that find all rows there already."""
 PARTITIONS: Final = 8
@@ -90,6 +94,8 @@ class Bench:
         self._topics = topics
         self._length = length
         self._tables = itertools.count()
+        self._suffix = ""
+        """Tells what is different for all candidates just now."""
         self.found: dict[Case, list[Figures]] = {}
         self.latencies: list[float] = []
 
@@ -104,6 +110,9 @@ class Bench:
             self._judged(DURABLE, Buffer.DURABLE)
         for name, fits in REFUSED.items():
             self._refused(name, fits)
+        with self._slow_commits():
+            self._from_memory("ceiling", *SLOW_CASE)
+            self._writer(*SLOW_CASE)
         with self._table("narrow") as table:
             length = self._length
             self.latencies = whole_writer.latency(
@@ -124,7 +133,18 @@ class Bench:
         yield table
         self._sink.drop(table)
 
+    @contextmanager
+    def _slow_commits(self) -> Iterator[None]:
+        self._sink.delay_commits(SLOW)
+        self._suffix = SLOWLY
+        try:
+            yield
+        finally:
+            self._suffix = ""
+            self._sink.delay_commits(0)
+
     def _note(self, name: str, shape: str, size: int, figures: Figures) -> None:
+        name += self._suffix
         self.found.setdefault((name, shape, size), []).append(figures)
         print(
             f"  {name}, {shape}, batches of {size:,}: {figures.rate:,.0f} rows/s,"
@@ -222,10 +242,12 @@ def ratios(found: dict[Case, Figures]) -> dict[str, str | float]:
 
     writer, ceiling = judged(WRITER), judged("ceiling")
     again = judged(WRITER + AGAIN).rate / judged("ceiling" + AGAIN).rate
+    slow = [found[(name + SLOWLY, *SLOW_CASE)].rate for name in (WRITER, "ceiling")]
     return {
         "bench": "writer",
         "vs_ceiling": round(writer.rate / ceiling.rate, 2),
         "vs_ceiling_updates": round(again, 2),
+        "vs_ceiling_slow_commits": round(slow[0] / slow[1], 2),
         "two_processes": round(judged(TWO).rate / ceiling.rate, 2),
         "two_processes_cores_busy": round(judged(TWO).busy or 0.0, 2),
         "durable": round(judged(DURABLE).rate / writer.rate, 2),
