@@ -9,7 +9,7 @@ import asyncpg
 from sluice_api.errors import SluiceError
 from sluice_workers.write.chunk import Chunk, chunks, unpacked
 from sluice_workers.write.database import Connection
-from sluice_workers.write.offsets import Owner
+from sluice_workers.write.offsets import Owner, literal
 from sluice_workers.write.slices import Choice, Slice
 
 _SLICES: Final = """
@@ -51,9 +51,10 @@ _THERE: Final = """
 """
 _DELETE: Final = """
     DELETE FROM sluice.buffer
-    WHERE job_uid = $1 AND generation = $2 AND partition = ANY ($3::int[])
-      AND id = ANY ($4::bigint[])
+    WHERE job_uid = {job_uid} AND generation = {generation}
+      AND partition = ANY (ARRAY[{partitions}]::int[]) AND id = ANY (ARRAY[{ids}]::bigint[])
 """
+"""With its values in it: as parameters they would take a round trip more."""
 _SHORTEN: Final = """
     UPDATE sluice.buffer SET first_offset = $5, records = $6, bytes = $7, body = $8
     WHERE job_uid = $1 AND generation = $2 AND partition = $3 AND id = $4
@@ -170,13 +171,27 @@ async def lock(connection: "Connection[asyncpg.Record]", job_uid: str, taken: Ta
 
 
 async def remove(
-    connection: "Connection[asyncpg.Record]", job_uid: str, taken: Taken, left: Taken
+    connection: "Connection[asyncpg.Record]",
+    job_uid: str,
+    taken: Taken,
+    left: Taken,
+    *,
+    first: str = "",
 ) -> None:
-    """Delete what was taken but for what is left of it; the slices are locked."""
+    """Delete what was taken but for what is left of it; the slices are locked.
+
+    ``first`` is sent with it.
+    """
     of_job = (job_uid, taken.generation)
     kept = {chunk.id: chunk for chunk in left.chunks}
     gone = [chunk.id for chunk in taken.chunks if chunk.id not in kept]
-    await connection.execute(_DELETE, *of_job, taken.partitions, gone)
+    delete = _DELETE.format(
+        job_uid=literal(job_uid),
+        generation=f"{taken.generation:d}",
+        partitions=", ".join(f"{at:d}" for at in taken.partitions),
+        ids=", ".join(f"{at:d}" for at in gone),
+    )
+    await connection.execute(f"{first}; {delete}")
     for chunk in taken.chunks:
         rest = kept.get(chunk.id, chunk)
         if rest.first_offset != chunk.first_offset:

@@ -20,6 +20,7 @@ from sluice_workers.write.batch import Batch, Outcome
 from sluice_workers.write.buffer import Taken, TakenError
 from sluice_workers.write.chunk import unpacked
 from sluice_workers.write.committer import Committer
+from sluice_workers.write.merge import CHECK
 from sluice_workers.write.offsets import Owner
 from sluice_workers.write.reader import Reader
 from sluice_workers.write.refusal import ERRORS, failure
@@ -42,9 +43,10 @@ class SliceCommitter(Committer):
         await buffer.lock(transaction.connection, self._owner.job_uid, self.taken)
 
     async def _end(self, transaction: Transaction, ends: Mapping[int, int]) -> None:
-        await transaction.check()
         left = self.taken.after(ends)
-        await buffer.remove(transaction.connection, self._owner.job_uid, self.taken, left)
+        await buffer.remove(
+            transaction.connection, self._owner.job_uid, self.taken, left, first=CHECK
+        )
 
     def _moved(self, ends: Mapping[int, int]) -> None:
         """Go on with what is left; offsets have passed before."""

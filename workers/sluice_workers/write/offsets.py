@@ -120,7 +120,7 @@ async def advance(
     )
     move = _ADVANCE.format(
         given=given,
-        job_uid=_literal(owner.job_uid),
+        job_uid=literal(owner.job_uid),
         generation=f"{owner.generation:d}",
         partitions=", ".join(f"{at:d}" for at in partitions),
     )
@@ -129,6 +129,6 @@ async def advance(
         raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Quote text as a constant that reads the same whatever the server takes backslashes for."""
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -145,10 +145,6 @@ class Transaction:
         """
         await offsets.advance(self.connection, owner, positions, ends, first=CHECK)
 
-    async def check(self) -> None:
-        """Check constraints, so that COMMIT has nothing left to refuse."""
-        await self.connection.execute(CHECK)
-
 
 class Session:
     """Transactions in the sink's database: at most one of them may wait at its COMMIT."""
