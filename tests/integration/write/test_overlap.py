@@ -1,13 +1,16 @@
 """While one batch waits for the disk at its COMMIT, the next one is written."""
 
 import asyncio
+import json
 
 import pytest
 
 from integration.postgres_server import OWNER, PASSWORD, OwnPostgres
 from integration.processes import pod
 from integration.write.manners import USER, loader
-from integration.write.test_writer import World, assert_newest, world
+from integration.write.test_writer import World, assert_newest, dead_items, headers, world
+from sluice_api.spec import Compression
+from sluice_workers import kafka as clients
 
 __all__ = ["world"]
 COUNT = 10_000
@@ -55,6 +58,35 @@ async def test_a_batch_is_written_while_the_one_before_waits_for_the_disk(
             assert await most_together(world) == 2
         await assert_newest(world, keys, COUNT - keys)
         await assert_never_claimed_again(world)
+
+
+NEEDED = """
+    CREATE FUNCTION needed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NEW.id >= 200 AND NOT EXISTS (SELECT FROM users WHERE id = NEW.id - 200) THEN
+        RAISE 'the one before is not there';
+      END IF;
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER needed BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION needed();
+"""
+
+
+async def test_a_record_that_needs_one_of_the_batch_before_is_not_refused(
+    world: World, server: OwnPostgres
+) -> None:
+    await server.execute(NEEDED, server.uri_of(OWNER, PASSWORD, "warehouse"))
+    producer = clients.producer(world.kafka, Compression.ZSTD)
+    await producer.start()
+    for number in range(3000):
+        value = json.dumps({"id": number, "name": "v1"}).encode()
+        await producer.send(
+            world.settings.records.name, value, partition=0, headers=headers(str(number), 1)
+        )
+    await producer.stop()
+    async with pod("write", world.folder):
+        await world.wait_for_offsets(3000)
+    await assert_newest(world, 3000, 1)
+    assert await dead_items(world) == []
 
 
 async def test_one_connection_does_where_there_is_no_second(

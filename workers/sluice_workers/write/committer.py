@@ -75,6 +75,11 @@ class Committer:
         """Where the next batch begins, if those before are committed."""
         self.committed = next_offsets(positions)
         """The next offset of each partition, as the database has it."""
+        self._under_way = 0
+        """COMMITs that were not answered yet."""
+        self._settled = asyncio.Event()
+        """Set while no COMMIT is under way."""
+        self._settled.set()
 
     async def write(self, batch: Batch) -> Written:
         """Write a batch, all but its COMMIT.
@@ -94,6 +99,9 @@ class Committer:
             except ERRORS as error:
                 attempts += 1
                 way = self._after(error, way, attempts)
+                if way is Way.SEARCH and await self._waited():
+                    # What the refused record needs may have been in the batch before.
+                    way = Way.MERGE
             else:
                 written = Written(
                     Outcome.of(batch),
@@ -108,7 +116,7 @@ class Committer:
 
     async def check(self) -> None:
         """Look whether the offsets are those of the last commit. Raises as :func:`unmoved`."""
-        if self.committed == next_offsets(self._positions):  # Else there is a COMMIT under way.
+        if not self._under_way:
             await unmoved(self._session, self._owner, self.committed)
 
     def _after(self, error: Exception, way: Way, attempts: int) -> Way:
@@ -139,6 +147,8 @@ class Committer:
                 await transaction.write(rows)
             await self._end(transaction, ends)
             self._moved(ends)
+            self._under_way += 1
+            self._settled.clear()
             return stack.pop_all()
 
     async def _commit(
@@ -149,6 +159,16 @@ class Committer:
         except ERRORS as error:
             raise failure(error) from error
         self._note(ends, rows, started)
+        self._under_way -= 1
+        if not self._under_way:
+            self._settled.set()
+
+    async def _waited(self) -> bool:
+        """Wait for a COMMIT that is under way; return whether there was one."""
+        if self._settled.is_set():
+            return False
+        await self._settled.wait()
+        return True
 
     async def _search(self, batch: Batch) -> Outcome:
         """Commit a batch in parts: what could be decided within some seconds, with its offsets."""
@@ -203,7 +223,8 @@ class Committer:
 
     def _note(self, ends: Mapping[int, int], rows: int, started: float) -> None:
         """Take note of a transaction that was committed."""
-        self.committed = {**self.committed, **ends}
+        # Answers to COMMITs come through two connections, perhaps the later one first.
+        self.committed |= {at: max(end, self.committed.get(at, 0)) for at, end in ends.items()}
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.ROWS.inc(rows)
 

@@ -100,6 +100,9 @@ async def connect(
     except ERRORS as error:
         connection.terminate()
         raise failure(error) from error
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 

@@ -41,6 +41,8 @@ class Pipeline:
         self._together = together
         """Transactions at the most: one that writes, the others at their COMMIT."""
         self._writing = asyncio.Lock()
+        self._failed = False
+        """Whether a batch was not written: then none after it may be."""
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._ending = False
@@ -94,11 +96,13 @@ class Pipeline:
     async def _take_turns(self) -> None:
         while True:
             async with self._writing:
-                trigger = await self._due()
+                trigger = None if self._failed else await self._due()
                 if trigger is None:
                     return
                 started = time.monotonic()
+                self._failed = True
                 written = await self._write(started)
+                self._failed = False
             await written.commit()
             self._tell(trigger, written.outcome, time.monotonic() - started)
 

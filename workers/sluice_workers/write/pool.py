@@ -8,11 +8,13 @@ from typing import Final
 
 import asyncpg
 
-from sluice_api.errors import DependencyError
+from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_workers.write.database import Connection
 
 MOST: Final = 2
 """Connections of a writer to its sink's database, but for the one that looks what it waits for."""
+PATIENCE: Final = 1.0
+"""Seconds that a second connection may take: the first one is idle again soon."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -32,18 +34,27 @@ class Pool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
         """Take a connection, waiting for one. Raises ``DependencyError`` when there is none."""
-        if self._idle.empty() and len(self._open) < self._most:
-            await self._add()
-        connection = await self._idle.get()
+        connection = await self._take()
         try:
             yield connection
         finally:
             self._idle.put_nowait(connection)
 
+    async def _take(self) -> "Connection[asyncpg.Record]":
+        while True:
+            if self._idle.empty() and len(self._open) < self._most:
+                await self._add()
+            connection = await self._idle.get()
+            if not connection.is_closed():
+                return connection
+            # Servers and poolers end those that were idle for long.
+            self._open.remove(connection)
+
     async def _add(self) -> None:
         try:
-            connection = await self.connect()
-        except DependencyError as error:
+            async with asyncio.timeout(PATIENCE if self._open else None):
+                connection = await self.connect()
+        except (ConfigurationError, DependencyError, TimeoutError) as error:
             if not self._open:
                 raise
             _LOG.warning("going on with one connection to the sink's database: %s", error)
