@@ -242,12 +242,12 @@ def ratios(found: dict[Case, Figures]) -> dict[str, str | float]:
 
     writer, ceiling = judged(WRITER), judged("ceiling")
     again = judged(WRITER + AGAIN).rate / judged("ceiling" + AGAIN).rate
-    slow = [found[(name + SLOWLY, *SLOW_CASE)].rate for name in (WRITER, "ceiling")]
+    slow, its_ceiling = (found[(name + SLOWLY, *SLOW_CASE)] for name in (WRITER, "ceiling"))
     return {
         "bench": "writer",
         "vs_ceiling": round(writer.rate / ceiling.rate, 2),
         "vs_ceiling_updates": round(again, 2),
-        "vs_ceiling_slow_commits": round(slow[0] / slow[1], 2),
+        "vs_ceiling_slow_commits": round(slow.rate / its_ceiling.rate, 2),
         "two_processes": round(judged(TWO).rate / ceiling.rate, 2),
         "two_processes_cores_busy": round(judged(TWO).busy or 0.0, 2),
         "durable": round(judged(DURABLE).rate / writer.rate, 2),

@@ -16,6 +16,7 @@ from sluice_api.source import Proxies
 from sluice_workers.fetch.addresses import Addresses
 from sluice_workers.fetch.leased_routes import Bounds, LeasedRoutes
 from sluice_workers.fetch.permits import LEASE, Permits
+from sluice_workers.fetch.routes import Route
 
 Make = Callable[..., LeasedRoutes]
 PROXIES = Proxies.model_validate({"secretRef": {"name": "p"}, "maxConnectionsPerProxy": 1})
@@ -55,6 +56,12 @@ async def silent_proxy() -> AsyncIterator[str]:
             await end.wait_closed()
 
 
+async def ask(routes: LeasedRoutes) -> tuple[Route, "asyncio.Task[object]"]:
+    """Begin a request; return its way and what becomes of it."""
+    held = await asyncio.wait_for(routes.take(b"a"), 10)
+    return held, asyncio.ensure_future(held.session.get("http://api.example/"))
+
+
 async def test_a_proxy_that_comes_back_still_counts_what_is_open(
     make: Make, tmp_path: Path
 ) -> None:
@@ -78,8 +85,7 @@ async def test_a_proxy_that_left_the_list_has_no_connections(make: Make, tmp_pat
     async with silent_proxy() as where:
         (tmp_path / "proxies").write_text(f"http://{where}\n")
         routes = make()
-        held = await asyncio.wait_for(routes.take(b"a"), 10)
-        asking = asyncio.create_task(held.session.get("http://api.example/"))
+        held, asking = await ask(routes)
         await asyncio.sleep(2.5)
         assert told(where) == 1
         (tmp_path / "proxies").write_text("")
@@ -96,8 +102,7 @@ async def test_who_was_frozen_for_longer_than_its_lease_closes_what_is_open(
     async with silent_proxy() as where:
         (tmp_path / "proxies").write_text(f"http://{where}\n")
         routes = make()
-        held = await asyncio.wait_for(routes.take(b"a"), 10)
-        asking = asyncio.create_task(held.session.get("http://api.example/"))
+        held, asking = await ask(routes)
         await asyncio.sleep(0.5)
         time.sleep(LEASE)  # noqa: ASYNC251  nothing of the process goes on
         with pytest.raises(aiohttp.ClientError):

@@ -9,7 +9,7 @@ import asyncpg
 from sluice_api.errors import SluiceError
 from sluice_workers.write.chunk import Chunk, chunks, unpacked
 from sluice_workers.write.database import Connection
-from sluice_workers.write.offsets import Owner, literal
+from sluice_workers.write.offsets import Owner, integers, literal
 from sluice_workers.write.slices import Choice, Slice
 
 _SLICES: Final = """
@@ -176,7 +176,7 @@ async def remove(
     taken: Taken,
     left: Taken,
     *,
-    first: str = "",
+    first: str,
 ) -> None:
     """Delete what was taken but for what is left of it; the slices are locked.
 
@@ -188,8 +188,8 @@ async def remove(
     delete = _DELETE.format(
         job_uid=literal(job_uid),
         generation=f"{taken.generation:d}",
-        partitions=", ".join(f"{at:d}" for at in taken.partitions),
-        ids=", ".join(f"{at:d}" for at in gone),
+        partitions=integers(taken.partitions),
+        ids=integers(gone),
     )
     await connection.execute(f"{first}; {delete}")
     for chunk in taken.chunks:

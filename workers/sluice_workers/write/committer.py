@@ -73,7 +73,7 @@ class Committer:
         self._route = Route()
         self._positions = dict(positions)
         """Where the next batch begins, if those before are committed."""
-        self.committed = next_offsets(positions)
+        self.committed: Mapping[int, int] = next_offsets(positions)
         """The next offset of each partition, as the database has it."""
         self._under_way = 0
         """COMMITs that were not answered yet."""
@@ -224,7 +224,8 @@ class Committer:
     def _note(self, ends: Mapping[int, int], rows: int, started: float) -> None:
         """Take note of a transaction that was committed."""
         # Answers to COMMITs come through two connections, perhaps the later one first.
-        self.committed |= {at: max(end, self.committed.get(at, 0)) for at, end in ends.items()}
+        ends = {at: max(end, self.committed.get(at, 0)) for at, end in ends.items()}
+        self.committed = {**self.committed, **ends}
         metrics.TRANSACTION.observe(time.monotonic() - started)
         metrics.ROWS.inc(rows)
 

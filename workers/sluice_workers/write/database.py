@@ -97,11 +97,10 @@ async def connect(
                 await connection.set_type_codec(
                     name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
                 )
-    except ERRORS as error:
+    except BaseException as error:
         connection.terminate()
-        raise failure(error) from error
-    except BaseException:
-        connection.terminate()
+        if isinstance(error, ERRORS):
+            raise failure(error) from error
         raise
     return connection
 

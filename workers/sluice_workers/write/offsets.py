@@ -4,7 +4,7 @@ A writer that gets a partition raises its epoch. The update of a predecessor tha
 finds no row, and its transaction is rolled back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -122,11 +122,16 @@ async def advance(
         given=given,
         job_uid=literal(owner.job_uid),
         generation=f"{owner.generation:d}",
-        partitions=", ".join(f"{at:d}" for at in partitions),
+        partitions=integers(partitions),
     )
     result = await connection.execute(f"{first}; {move}")
     if result != f"UPDATE {len(partitions)}":
         raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
+
+
+def integers(values: Iterable[int]) -> str:
+    """Return a list of constants."""
+    return ", ".join(f"{value:d}" for value in values)
 
 
 def literal(text: str) -> str:

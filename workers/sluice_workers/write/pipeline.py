@@ -31,7 +31,7 @@ class Pipeline:
         batcher: Batcher,
         sizing: Sizing,
         committed: Callable[[Outcome, float], None],
-        together: int = 1,
+        together: int,
     ) -> None:
         self.committer = committer
         self.sizing = sizing
@@ -42,7 +42,7 @@ class Pipeline:
         """Transactions at the most: one that writes, the others at their COMMIT."""
         self._writing = asyncio.Lock()
         self._failed = False
-        """Whether a batch was not written: then none after it may be."""
+        """Set while a batch is written, and for good when that fails: then none after it may be."""
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._ending = False

@@ -10,6 +10,7 @@ import asyncpg
 
 from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_workers.write.database import Connection
+from sluice_workers.write.refusal import first_line
 
 MOST: Final = 2
 """Connections of a writer to its sink's database, but for the one that looks what it waits for."""
@@ -57,7 +58,9 @@ class Pool:
         except (ConfigurationError, DependencyError, TimeoutError) as error:
             if not self._open:
                 raise
-            _LOG.warning("going on with one connection to the sink's database: %s", error)
+            _LOG.warning(
+                "going on with one connection to the sink's database: %s", first_line(error)
+            )
             self._most = len(self._open)
             return
         self._open.append(connection)

@@ -25,14 +25,14 @@ class Progress:
         """Note records that were read."""
         self._bytes.add(time.monotonic(), len(batch), batch.bytes)
 
-    def committed(self, batch: Outcome, seconds: float) -> None:
-        """Note a batch and how long its commit took."""
+    def committed(self, outcome: Outcome, seconds: float) -> None:
+        """Note what came of a batch and how long its transaction took."""
         now = time.monotonic()
-        self._total += batch.records
-        self._failed += batch.failed
-        self._done.add(now, batch.records)
+        self._total += outcome.records
+        self._failed += outcome.failed
+        self._done.add(now, outcome.records)
         self._latency.add(now, 1, seconds)
-        self._fetched_at = batch.fetched_at
+        self._fetched_at = outcome.fetched_at
 
     def lag(self, records: int) -> None:
         """Note how many records of the topic are not written yet."""

@@ -256,7 +256,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._consumer.commit(
                     {TopicPartition(topic, at): end for at, end in moved.items()}
                 )
-            self._followed = dict(ends)
+            self._followed |= moved
         except (KafkaError, ValueError) as error:
             _LOG.info("the group's offsets in Kafka will follow later: %s", error)
         if self._gaps and now >= self._look_at:
@@ -281,11 +281,11 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if any(isinstance(each, Start) for each in found.values()):
             await self._drain()
 
-    def _committed(self, batch: Outcome, seconds: float) -> None:
-        if not batch.mostly_refused:
+    def _committed(self, outcome: Outcome, seconds: float) -> None:
+        if not outcome.mostly_refused:
             self._troubles.clear()
         if self._merger is None:
-            self._progress.committed(batch, seconds)
+            self._progress.committed(outcome, seconds)
 
     async def _give_back(self) -> None:
         """Forget what is in hand and the session: only a new claim tells what was committed."""
