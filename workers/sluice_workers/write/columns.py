@@ -1,13 +1,16 @@
-"""Columns at once: a look at the types of many values, then one call in C for all of them.
+"""Columns at once: the values of many records in one call in C.
 
 What comes out is what the converter of :mod:`convert` makes of each value; where one does not fit,
 all of them fail, and whoever asked looks at each by itself.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from types import NoneType
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta, ValidationError, convert
 
 from sluice_api.column_type import TEXTS, TypeParts
 from sluice_api.sink import Column
@@ -17,73 +20,81 @@ Values = Sequence[Any]
 Bulk = Callable[[Values], Values]
 
 
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """How values become those of a column whose type JSON, or msgspec, knows as well."""
+
+    kind: Any
+    """What msgspec makes of them, without converting between JSON's types."""
+    finish: Bulk
+    """What is left to do, also for null. Raises ``ValueError`` when one of them does not fit."""
+
+
+def plain(parts: TypeParts) -> Plain | None:
+    """Return how values of a type are read; None where a converter must look at each."""
+    if parts.array:
+        return None
+    if parts.base in TEXTS:
+        kind = Annotated[str, Meta(max_length=parts.modifiers[0])] if parts.modifiers else str
+        return Plain(kind, _without_nul)
+    return _PLAIN.get(parts.base)
+
+
 def bulk(column: Column, one: Converter, *, required: bool) -> Bulk:
     """Return what converts a column's values as ``one`` does each.
 
     Null stays None, unless the column needs a value.
     It raises ``ValueError`` or ``OverflowError`` when one of them does not fit.
     """
-    types, plain = _plain(column.type.parts)
 
-    def convert(values: Values) -> Values:
-        found = set(map(type, values))
-        if NoneType in found:
-            if required:
-                raise ValueError("must not be null")
-            present = iter(convert([value for value in values if value is not None]))
-            return [None if value is None else next(present) for value in values]
-        return plain(values) if found <= types else [one(value) for value in values]
+    def each(values: Values) -> Values:
+        if required and None in values:
+            raise ValueError("must not be null")
+        return [None if value is None else one(value) for value in values]
 
-    return convert
+    found = plain(column.type.parts)
+    if found is None:
+        return each
+    wanted, finish = list[found.kind if required else found.kind | None], found.finish  # type: ignore[misc]  # made while running
 
+    def at_once(values: Values) -> Values:
+        try:
+            return finish(convert(values, wanted))
+        except ValidationError:
+            return each(values)
 
-def _plain(parts: TypeParts) -> tuple[frozenset[type], Bulk]:
-    """Return how a column is converted whose values are all of some types."""
-    if not parts.array and parts.base in TEXTS:
-        return frozenset({str}), _texts(parts.modifiers[0] if parts.modifiers else None)
-    if not parts.array and parts.base in _PLAIN:
-        return _PLAIN[parts.base]
-    return frozenset(), list
+    return at_once
 
 
-def _texts(longest: int | None) -> Bulk:
-    def convert(values: Values) -> Values:
-        if [value for value in values if "\0" in value]:
-            raise ValueError("holds a NUL character")
-        if longest is not None and max(map(len, values), default=0) > longest:
-            raise ValueError(f"is longer than {longest} characters")
-        return values
-
-    return convert
+def _as_they_are(values: Values) -> Values:
+    return values
 
 
-def _integers(bits: int) -> Bulk:
-    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-
-    def convert(values: Values) -> Values:
-        if values and not (low <= min(values) and max(values) <= high):
-            raise ValueError(f"is not between {low} and {high}")
-        return values
-
-    return convert
+def _without_nul(values: Values) -> Values:
+    if "\0" in "".join(filter(None, values)):
+        raise ValueError("holds a NUL character")
+    return values
 
 
-def _floats(values: Values) -> Values:
-    return list(map(float, values))
+def _with_zone(values: Values) -> Values:
+    return [
+        each if each is None or each.tzinfo is not None else each.replace(tzinfo=UTC)
+        for each in values
+    ]
 
 
-def _instants(values: Values) -> Values:
-    found = map(datetime.fromisoformat, values)
-    return [each if each.tzinfo else each.replace(tzinfo=UTC) for each in found]
+def _integers(bits: int) -> Plain:
+    return Plain(Annotated[int, Meta(ge=-(1 << bits - 1), le=(1 << bits - 1) - 1)], _as_they_are)
 
 
-_PLAIN: Final[dict[str, tuple[frozenset[type], Bulk]]] = {
-    "boolean": (frozenset({bool}), list),
-    "smallint": (frozenset({int}), _integers(16)),
-    "integer": (frozenset({int}), _integers(32)),
-    "bigint": (frozenset({int}), _integers(64)),
-    "real": (frozenset({int, float}), _floats),
-    "double precision": (frozenset({int, float}), _floats),
-    "timestamptz": (frozenset({str}), _instants),
+_PLAIN: Final[dict[str, Plain]] = {
+    "boolean": Plain(bool, _as_they_are),
+    "smallint": _integers(16),
+    "integer": _integers(32),
+    "bigint": _integers(64),
+    "real": Plain(float, _as_they_are),
+    "double precision": Plain(float, _as_they_are),
+    "date": Plain(date, _as_they_are),
+    "timestamptz": Plain(datetime, _with_zone),
+    "uuid": Plain(UUID, _as_they_are),
 }
-"""The types of values, and what converts them when all of a column's are of these."""

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from sluice_api.column_type import TypeParts
@@ -128,7 +129,7 @@ def calendar_date(value: Any) -> date:
 def instant(value: Any) -> datetime:
     """Take ISO 8601 times (UTC where they name no zone) and epoch seconds or milliseconds."""
     if isinstance(value, str):
-        found = datetime.fromisoformat(value)
+        found = _iso_time(value)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("is neither an ISO 8601 time nor a number of seconds")
@@ -137,6 +138,14 @@ def instant(value: Any) -> datetime:
         seconds /= 1000
     # Plain arithmetic, for the C library's gmtime fails in more ways than one.
     return EPOCH + timedelta(seconds=seconds)
+
+
+def _iso_time(value: str) -> datetime:
+    """Read a time, rounded to microseconds as Postgres does: Python would cut what is beyond."""
+    try:
+        return msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return datetime.fromisoformat(value)
 
 
 def local_time(value: Any) -> datetime:

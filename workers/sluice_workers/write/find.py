@@ -1,8 +1,9 @@
 """Where a column's values are: at a path in the records, or in what their messages tell."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from sluice_api.sink import Column, Metadata
@@ -13,8 +14,10 @@ _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]|\[([0-9]+)\
 
 Find = Callable[[Any, Message], Any]
 """Finds a value, given the record (a JSON value) and the message that held it."""
-FindAll = Callable[[Sequence[Any], Messages], list[Any]]
-"""Finds the values of many records, in their order."""
+Records = Sequence[Any]
+"""JSON values."""
+FindAll = Callable[[Records, Messages], list[Sequence[Any]]]
+"""Finds the values of many records, a sequence for each column."""
 
 
 def finder(name: str, column: Column) -> Find:
@@ -22,15 +25,17 @@ def finder(name: str, column: Column) -> Find:
     return _METADATA[column.metadata] if column.metadata else _path(_steps(name, column))
 
 
-def finder_of_all(name: str, column: Column) -> FindAll:
-    """Return what finds a column's values in many records."""
-    steps = [] if column.metadata else _steps(name, column)
-    if len(steps) == 1 and isinstance(steps[0], str):
-        return _members(steps[0])
-    find = finder(name, column)
+def finder_of_all(columns: Mapping[str, Column]) -> FindAll:
+    """Return what finds the values of these columns in many records."""
+    members = {name: shown for name, column in columns.items() if (shown := member(name, column))}
+    others = {name: finder(name, columns[name]) for name in columns if name not in members}
+    pick = _picker([*members.values()])
 
-    def found(records: Sequence[Any], messages: Messages) -> list[Any]:
-        return [find(*each) for each in zip(records, messages, strict=True)]
+    def found(records: Records, messages: Messages) -> list[Sequence[Any]]:
+        values = dict(zip(members, pick(records), strict=False))
+        for name, find in others.items():
+            values[name] = [find(*each) for each in zip(records, messages, strict=True)]
+        return [values[name] for name in columns]
 
     return found
 
@@ -40,8 +45,8 @@ def _steps(name: str, column: Column) -> list[str | int]:
     if column.path is None:
         return [name]
     return [
-        int(index) if index else member or quoted
-        for member, quoted, index in _STEP.findall(column.path)
+        int(index) if index else plain or quoted
+        for plain, quoted, index in _STEP.findall(column.path)
     ]
 
 
@@ -58,13 +63,30 @@ def _path(steps: Sequence[str | int]) -> Find:
     return find
 
 
-def _members(name: str) -> FindAll:
-    def found(records: Sequence[Any], _messages: Messages) -> list[Any]:
-        if set(map(type, records)) == {dict}:
-            return [record.get(name) for record in records]
-        return [record.get(name) if isinstance(record, dict) else None for record in records]
+def member(name: str, column: Column) -> str | None:
+    """Return the member of a record that a column shows; None if it shows something else."""
+    steps = [] if column.metadata else _steps(name, column)
+    return steps[0] if len(steps) == 1 and isinstance(steps[0], str) else None
 
-    return found
+
+def _picker(members: Sequence[str]) -> Callable[[Records], Sequence[Sequence[Any]]]:
+    """Return what finds members of many records, at least these."""
+    if not members:
+        return lambda _records: ()
+    # Given one name, itemgetter would return values instead of tuples of them.
+    pick = itemgetter(*members, *members) if len(members) == 1 else itemgetter(*members)
+
+    def picked(records: Records) -> Sequence[Sequence[Any]]:
+        try:
+            return list(zip(*map(pick, records), strict=True))
+        except (KeyError, TypeError):
+            return [_each(member, records) for member in members]
+
+    return picked
+
+
+def _each(member: str, records: Records) -> list[Any]:
+    return [record.get(member) if isinstance(record, dict) else None for record in records]
 
 
 def _fetched_at(_record: Any, message: Message) -> str:

@@ -70,7 +70,8 @@ def _header(message: Message, name: str) -> bytes:
 def _headers(messages: Messages, name: str) -> Sequence[bytes]:
     """Return a header of each message; they must have it all at one place, as fetchers put it."""
     place = [found for found, _ in messages[0].headers].index(name)
-    names, values = zip(*[message.headers[place] for message in messages], strict=True)
-    if set(names) != {name} or None in values:
+    pairs = [message.headers[place] for message in messages]
+    values = [value for found, value in pairs if found == name and value is not None]
+    if len(values) < len(pairs):
         raise KeyError(name)
     return values

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,8 @@ TYPES = (
 )  # fmt: skip
 TEXTS = st.sampled_from(
     ("", "a", "four", "a\0b", "7", "1e400", "2026-01-02", "2026-01-02T03:04:05",
-     "2026-01-02T03:04:05+02:00", "00000000-0000-0000-0000-000000000001", "10.0.0.1", "AP8=")
+     "2026-01-02T03:04:05+02:00", "2026-01-02t03:04:05.9999999z",
+     "00000000-0000-0000-0000-000000000001", "10.0.0.1", "AP8=")
 )  # fmt: skip
 NUMBERS = st.sampled_from((0, -1, 32767, 32768, 2**63 - 1, 2**63, 10**400, 0.5, 3.0, 1e300))
 SCALARS = st.none() | st.booleans() | TEXTS | NUMBERS
@@ -79,13 +81,28 @@ def test_all_at_once_and_one_by_one_agree(
     rows, refused = [], []
     for message in given:
         try:
-            rows.append(parser.parse(message))
+            row = parser.parse(message)
         except InvalidRecordError as error:
             refused.append(str(error))
+        else:
+            rows.append(row)
+            assert repr(parser.parse_all([message]) or [row]) == repr([row])
     batch = Reader(parser, Topic(name="t", generation=7), {0: 0}).read([given], 0.0)
     assert list(map(repr, batch.rows)) == list(map(repr, rows))
     assert [each.message for each in batch.rejected] == refused
     assert batch.ends == {0: len(given)}
+
+
+@pytest.mark.parametrize("ignored", [b"1e999", b'"\xff"'])
+def test_what_no_column_shows_is_read_over_alone_and_beside_what_does_not_fit(
+    ignored: bytes,
+) -> None:
+    columns = {"id": {"type": "bigint"}}
+    base = {"secretRef": {"name": "w"}, "table": "public.t", "key": ["id"], "columns": columns}
+    parser = RowParser(PostgresSink.model_validate(base))
+    odd = Received(b'{"id": 1, "other": %s}' % ignored)
+    assert parser.parse_all([odd]) == [parser.parse(odd)] == [(1, 77)]
+    assert parser.parse_all([odd, Received(b'{"id": "x"}')]) is None
 
 
 def test_records_that_fit_are_parsed_at_once() -> None:
