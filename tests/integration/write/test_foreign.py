@@ -31,6 +31,7 @@ OTHERS: list[tuple[bytes | None, bytes | None, list[tuple[str, Any]]]] = [
     (b"empty", b"", headers("empty", 1)),
     (b"nothing", b"{}", headers("nothing", 1)),
     (b"list", b"[1]", headers("list", 1)),
+    (b"deep", b'{"id": ' + b"[" * 1000 + b"]" * 1000 + b"}", headers("deep", 1)),
     (b"\xff\x00", GOOD, [OURS]),
     (None, GOOD, []),
     (b"null header", GOOD, [(wire.ITEM, None), ORDINAL, (wire.VERSION, None), OURS]),

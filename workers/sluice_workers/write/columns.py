@@ -18,6 +18,8 @@ from sluice_workers.write.convert import Converter
 
 Values = Sequence[Any]
 Bulk = Callable[[Values], Values]
+UNFIT: Final = (ValueError, OverflowError, RecursionError)
+"""What is raised where a value does not fit its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def bulk(column: Column, one: Converter, *, required: bool) -> Bulk:
     """Return what converts a column's values as ``one`` does each.
 
     Null stays None, unless the column needs a value.
-    It raises ``ValueError`` or ``OverflowError`` when one of them does not fit.
+    It raises one of ``UNFIT`` when one of them does not fit.
     """
 
     def each(values: Values) -> Values:

@@ -10,6 +10,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Final
@@ -30,6 +31,8 @@ _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SECONDS_BELOW: Final = 10**13
 """What an interval's 64 bits of microseconds do not hold."""
 _MICROSECOND: Final = Decimal("0.000001")
+_HALF_BEYOND: Final = re.compile("[.,][0-9]{6}[5-9]")
+"""A fraction of a second that is half a microsecond or more beyond its sixth digit."""
 _NUMBERS: Final = (int, float, str, Decimal)
 """Made once: a union would be made for each value, which costs more than the look at its type."""
 
@@ -141,11 +144,14 @@ def instant(value: Any) -> datetime:
 
 
 def _iso_time(value: str) -> datetime:
-    """Read a time, rounded to microseconds as Postgres does: Python would cut what is beyond."""
+    """Read a time, rounded to microseconds as Postgres does: Python alone cuts what is beyond."""
     try:
         return msgspec.convert(value, datetime)
     except msgspec.ValidationError:
-        return datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value)
+    with suppress(OverflowError):  # the last moment that there is stays what it is
+        return found + timedelta.resolution if _HALF_BEYOND.search(value) else found
+    return found
 
 
 def local_time(value: Any) -> datetime:

@@ -1,7 +1,7 @@
 """From JSON right to the values of columns: no dictionary is made for a record.
 
 That is for columns that each show another member of the records, or what their messages tell. What
-no column shows is read over: it must be JSON, but not UTF-8, nor need its numbers fit a double.
+no column shows is read over: it must be JSON, but its numbers need not fit a double.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,10 +16,7 @@ from sluice_workers.write.find import finder, member
 from sluice_workers.write.message import Messages
 
 Decode = Callable[[Messages], list[Values]]
-"""Return the values of each column.
-
-Raises ``ValueError``, ``OverflowError`` or ``RecursionError`` when one of them does not fit.
-"""
+"""Return the values of each column. Raises one of ``UNFIT`` when one of them does not fit."""
 _UNNAMEABLE: Final = frozenset('"\\')
 """What msgspec refuses in the name of a member, beside control characters."""
 
@@ -43,7 +40,11 @@ def decoder(
     }
 
     def values(messages: Messages) -> list[Values]:
-        rows = [astuple(decode(message.value or b"")) for message in messages]
+        texts = [message.value or b"" for message in messages]
+        if not all(map(bytes.isascii, texts)):
+            for text in texts:
+                text.decode()  # msgspec looks at what it does not read over only
+        rows = [astuple(decode(text)) for text in texts]
         found: dict[str, Values] = dict(zip(shown, zip(*rows, strict=True), strict=True))
         for name, finish in finishes.items():
             found[name] = finish(found[name])

@@ -1,6 +1,7 @@
 """From messages of the records topic to rows of the buffer: pure functions, compiled once."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,7 +14,7 @@ import orjson
 from sluice_api.errors import SluiceError
 from sluice_api.sink import Column, PostgresSink, WriteMode
 from sluice_workers.write import message as headers
-from sluice_workers.write.columns import Bulk, Values, bulk
+from sluice_workers.write.columns import UNFIT, Bulk, Values, bulk
 from sluice_workers.write.convert import Converter, as_key, converter
 from sluice_workers.write.decode import Decode, decoder
 from sluice_workers.write.find import Find, finder, finder_of_all
@@ -71,9 +72,6 @@ class RowParser:
         except KeyError as error:
             raise InvalidRecordError(f"the header {error} is missing") from error
         except ValueError as error:
-            # What no column shows is read over among others, whatever it is: here as well.
-            if rows := self.parse_all([message]):
-                return rows[0]
             raise InvalidRecordError(f"the message cannot be read: {error}") from error
 
     def parse_all(self, messages: Messages) -> list[Row] | None:
@@ -84,7 +82,7 @@ class RowParser:
         try:
             own = self._all_own(messages)
             columns = self._columns(messages)
-        except (KeyError, IndexError, ValueError, OverflowError):
+        except (KeyError, IndexError, *UNFIT):
             return None
         if self._apart:
             columns.append([message.partition for message in messages])
@@ -93,7 +91,7 @@ class RowParser:
 
     def _columns(self, messages: Messages) -> list[Values]:
         if self._decode is not None:
-            with suppress(ValueError, OverflowError, RecursionError):
+            with suppress(*UNFIT):
                 return self._decode(messages)
         records = [self._loads(message.value or b"") for message in messages]
         found = self._find_all(records, messages)
@@ -119,7 +117,7 @@ def _reader(sink: PostgresSink) -> Callable[[bytes], Any]:
     """Return what reads JSON: exactly where a column shows each digit, else as fast as it can."""
     if _shows_every_digit(sink):
         return _exact_loads
-    return _careful_loads if _shows_many_digits(sink) else orjson.loads
+    return _careful_loads if _shows_many_digits(sink) else _loads
 
 
 def _decoder(sink: PostgresSink, bulks: Mapping[str, Bulk]) -> Decode | None:
@@ -147,10 +145,27 @@ def _shows_many_digits(sink: PostgresSink) -> bool:
     return any(kind.own or kind.base in {"numeric", "json", "jsonb"} for kind in types)
 
 
+def _loads(value: bytes) -> Any:
+    """Read JSON; a number that no double holds is left to the column that shows it."""
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return _slowly(value, _double)
+
+
+def _double(text: str) -> float | Decimal:
+    found = float(text)
+    return found if math.isfinite(found) else Decimal(text)
+
+
 def _exact_loads(value: bytes) -> Any:
     """Read JSON without turning 0.1 into the nearest binary fraction."""
+    return _slowly(value, Decimal)
+
+
+def _slowly(value: bytes, parse_float: Callable[[str], float | Decimal]) -> Any:
     try:
-        found = json.loads(value, parse_float=Decimal, parse_constant=_no_constant)
+        found = json.loads(value.decode(), parse_float=parse_float, parse_constant=_no_constant)
         if _SURROGATE.search(value):
             # Python reads half of a pair, which no text of Postgres holds: encoding finds it.
             json.dumps(found, ensure_ascii=False, default=str).encode()
@@ -167,7 +182,7 @@ def _no_constant(name: str) -> Any:
 
 def _careful_loads(value: bytes) -> Any:
     """Read JSON exactly if it may hold a number of more digits than a double keeps."""
-    return _exact_loads(value) if _may_have_many_digits(value) else orjson.loads(value)
+    return _exact_loads(value) if _may_have_many_digits(value) else _loads(value)
 
 
 def _may_have_many_digits(value: bytes) -> bool:
@@ -187,7 +202,7 @@ def _column(name: str, column: Column, sink: PostgresSink) -> Find:
             return None
         try:
             return convert(value)
-        except (ValueError, OverflowError) as error:
+        except UNFIT as error:
             raise InvalidRecordError(
                 f"column {name}: {_shown(value)} {_why(error)}, wanted {column.type}"
             ) from error
@@ -209,7 +224,10 @@ def _required(name: str, column: Column, sink: PostgresSink) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "what is nested too deeply"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 

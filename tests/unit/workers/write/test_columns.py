@@ -93,16 +93,90 @@ def test_all_at_once_and_one_by_one_agree(
     assert batch.ends == {0: len(given)}
 
 
-@pytest.mark.parametrize("ignored", [b"1e999", b'"\xff"'])
-def test_what_no_column_shows_is_read_over_alone_and_beside_what_does_not_fit(
-    ignored: bytes,
-) -> None:
+SPELLED: dict[str, st.SearchStrategy[Any]] = {
+    "text": TEXTS,
+    "varchar(3)": st.text(max_size=4),
+    "boolean": st.booleans(),
+    "smallint": st.integers(-32769, 32768),
+    "bigint": st.integers(-(2**63) - 1, 2**63),
+    "double precision": st.floats(allow_nan=False) | st.integers(),
+    "numeric(4,2)": st.decimals(-101, 101, places=2).map(str) | st.floats(-101, 101),
+    "date": st.dates().map(str),
+    "timestamptz": st.datetimes().map(str) | st.sampled_from(
+        ("2026-01-02T03:04:05.9999995Z", "2026-01-02T03:04:05.1234567+02",
+         "20260102T030405,1234567Z", "9999-12-31T23:59:59.9999999Z", "2026-01-02T03:04:60Z")
+    ),
+    "uuid": st.uuids().map(str),
+    "jsonb": st.recursive(SCALARS, st.lists),
+    "bigint[]": st.lists(st.integers(0, 9)),
+}  # fmt: skip
+"""Values as APIs spell them, mostly of their column's type."""
+ODDITIES = st.sampled_from(
+    (b"1e999", b'"\xff"', b'"\xc3\xa4"', b'"\\ud800"', b"[" * 1010 + b"]" * 1010, b"1" * 400,
+     b"-0", b"{}")
+)  # fmt: skip
+
+
+@given(st.data())
+def test_columns_are_decoded_to_what_the_records_hold(data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(sorted(SPELLED)), min_size=1, max_size=4))
+    columns = {f"c{at}": {"type": kind, "nullable": at % 2 == 0} for at, kind in enumerate(kinds)}
+    of_type = st.fixed_dictionaries({f"c{at}": SPELLED[kind] for at, kind in enumerate(kinds)})
+    records = data.draw(st.lists(of_type, min_size=1))
+    match data.draw(st.sampled_from(("as it is", "as it is", "another", "missing"))):
+        case "another":
+            records[-1]["c0"] = data.draw(SCALARS)
+        case "missing":
+            del records[-1]["c0"]
+    texts = [json.dumps(each).encode() for each in records]
+    odd = data.draw(st.none() | ODDITIES)
+    if odd is not None:
+        texts[-1] = texts[-1][:-1] + b', "odd": %s}' % odd
+    given = [Received(text) for text in texts]
+    base = {"secretRef": {"name": "w"}, "table": "public.t", "mode": "Append", "columns": columns}
+    parser = RowParser(PostgresSink.model_validate(base))
+    found = parser.parse_all(given)
+    alone = []
+    for message in given:
+        try:
+            alone.append(parser.parse(message))
+        except InvalidRecordError:
+            assert found is None
+    assert found is None or repr(found) == repr(alone)
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar(3)", "bigint", "jsonb", "bigint[]", "numeric"])
+@pytest.mark.parametrize("path", ["$.c", "$.c.b", "$"])
+def test_what_is_nested_too_deeply_is_refused(kind: str, path: str) -> None:
+    columns = {"id": {"type": "bigint"}, "c": {"type": kind, "path": path}}
+    base = {"secretRef": {"name": "w"}, "table": "public.t", "key": ["id"], "columns": columns}
+    parser = RowParser(PostgresSink.model_validate(base))
+    for depth in (260, *range(900, 1030, 3)):
+        nested = b'{"b":' * depth + b"1" + b"}" * depth
+        record = Received(b'{"id": 1, "c": %s}' % nested)
+        assert not parser.parse_all([record])
+        with pytest.raises(InvalidRecordError):
+            parser.parse(record)
+
+
+def test_a_header_that_comes_twice_counts_as_it_does_alone() -> None:
     columns = {"id": {"type": "bigint"}}
     base = {"secretRef": {"name": "w"}, "table": "public.t", "key": ["id"], "columns": columns}
     parser = RowParser(PostgresSink.model_validate(base))
-    odd = Received(b'{"id": 1, "other": %s}' % ignored)
-    assert parser.parse_all([odd]) == [parser.parse(odd)] == [(1, 77)]
-    assert parser.parse_all([odd, Received(b'{"id": "x"}')]) is None
+    usual = Received(b'{"id": 1}', headers=(("trace", b"x"), (wire.VERSION, b"1")))
+    twice = Received(b'{"id": 2}', headers=((wire.VERSION, b"7"), (wire.VERSION, b"1")))
+    assert parser.parse(twice) == (2, 7)
+    assert parser.parse_all([usual, twice]) is None
+
+
+@pytest.mark.parametrize("ignored", [b"1e999", b"1" * 400])
+def test_a_number_that_no_column_shows_need_not_fit_a_double(ignored: bytes) -> None:
+    columns = {"id": {"type": "bigint"}, "t": {"type": "text"}}
+    base = {"secretRef": {"name": "w"}, "table": "public.t", "key": ["id"], "columns": columns}
+    parser = RowParser(PostgresSink.model_validate(base))
+    for row in (b'"id": 1, "t": "x"', b'"id": "1", "t": "x"', b'"id": 1.0, "t": "x"'):
+        odd = Received(b'{%s, "other": %s}' % (row, ignored))
+        assert parser.parse_all([odd]) == [parser.parse(odd)] == [(1, "x", 77)]
 
 
 def test_records_that_fit_are_parsed_at_once() -> None:
