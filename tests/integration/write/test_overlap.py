@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from integration.write.manners import USER, loader
 from integration.write.test_writer import World, assert_newest, dead_items, headers, world
 from sluice_api.spec import Compression
 from sluice_workers import kafka as clients
+from sluice_workers.write import pool
+from sluice_workers.write.database import connect
 
 __all__ = ["world"]
 COUNT = 10_000
@@ -22,8 +25,9 @@ TOGETHER = """
 
 @pytest.fixture
 async def postgres_uri(server: OwnPostgres) -> str:
-    """Each COMMIT takes 50 ms, as on a disk far away."""
+    """Each COMMIT takes 50 ms, as on a disk far away, and nobody else may wait for so long."""
     uri = await loader(server)
+    await server.execute(f"ALTER ROLE {USER} SET lock_timeout = '20ms'")
     await server.execute("ALTER DATABASE warehouse SET commit_delay = 50000")
     await server.execute("ALTER DATABASE warehouse SET commit_siblings = 0")
     await server.execute("ALTER SYSTEM SET fsync = on")
@@ -101,3 +105,26 @@ async def test_one_connection_does_where_there_is_no_second(
         await assert_newest(world, COUNT, 1)
         await assert_never_claimed_again(world)
     assert capfd.readouterr().err.count("going on with one connection") == 1
+
+
+async def test_a_second_connection_is_tried_again_after_a_while(
+    server: OwnPostgres, postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "ALONE", 0.5)
+
+    async def opened() -> Any:
+        return await connect(postgres_uri, "sluice/test")
+
+    await server.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 1")
+    connections = pool.Pool(opened)
+    try:
+        async with connections.connection():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.4), connections.connection():
+                    pass
+            await server.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 2")
+            await asyncio.sleep(0.5)
+            async with asyncio.timeout(5), connections.connection() as second:
+                assert await second.fetchval("SELECT 1") == 1
+    finally:
+        connections.close()

@@ -19,6 +19,8 @@ BEGIN: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s';"
     # A writer that stalls between two statements holds locks that its successor waits for.
     " SET LOCAL idle_in_transaction_session_timeout = '10s';"
+    # It may wait for the one before, whatever its role or database has for others.
+    " SET LOCAL lock_timeout = 0;"
     f" SET LOCAL synchronous_commit = on; {DEFER}"
 )
 """Begins a transaction, with what holds for it alone: behind a pooler, the next is another's."""

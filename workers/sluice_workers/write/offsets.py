@@ -41,7 +41,10 @@ for ``next_offset`` where that was when it began.
 
 
 class FencedError(SluiceError):
-    """Another writer has claimed a partition of this batch: nothing of it was committed."""
+    """Another writer has claimed a partition of this batch, or the one before it was not committed.
+
+    Nothing of it was committed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,10 @@ async def advance(
     )
     result = await connection.execute(f"{first}; {move}")
     if result != f"UPDATE {len(partitions)}":
-        raise FencedError(f"partitions {partitions} of {owner.job} have a newer owner")
+        raise FencedError(
+            f"partitions {partitions} of {owner.job} have a newer owner, or the batch before was"
+            " not committed"
+        )
 
 
 def integers(values: Iterable[int]) -> str:

@@ -2,7 +2,8 @@
 
 And while one waits at its COMMIT for the database's disk, the one after it is written through
 another connection. That moves offsets on from where the one before leaves them, so Postgres itself
-lets it wait for that one's COMMIT, and refuses it unless that succeeds.
+lets it wait for that one's COMMIT where they have a partition in common, and refuses it unless that
+succeeds. Where they have none, either may be committed first.
 """
 
 import asyncio

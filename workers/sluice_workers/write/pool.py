@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,6 +17,8 @@ MOST: Final = 2
 """Connections of a writer to its sink's database, but for the one that looks what it waits for."""
 PATIENCE: Final = 1.0
 """Seconds that a second connection may take: the first one is idle again soon."""
+ALONE: Final = 60.0
+"""Seconds until a second connection is tried again that could not be had."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -30,7 +33,8 @@ class Pool:
         """Opens one more, whoever needs it. Raises ``DependencyError``."""
         self._open: list[Connection[asyncpg.Record]] = []
         self._idle: asyncio.LifoQueue[Connection[asyncpg.Record]] = asyncio.LifoQueue()
-        self._most = MOST
+        self._alone_until = 0.0
+        """Until when, on a monotonic clock, no more than one is opened."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
@@ -43,13 +47,16 @@ class Pool:
 
     async def _take(self) -> "Connection[asyncpg.Record]":
         while True:
-            if self._idle.empty() and len(self._open) < self._most:
+            if self._idle.empty() and self._may_add():
                 await self._add()
             connection = await self._idle.get()
             if not connection.is_closed():
                 return connection
             # Servers and poolers end those that were idle for long.
             self._open.remove(connection)
+
+    def _may_add(self) -> bool:
+        return not self._open or (len(self._open) < MOST and time.monotonic() >= self._alone_until)
 
     async def _add(self) -> None:
         try:
@@ -61,7 +68,7 @@ class Pool:
             _LOG.warning(
                 "going on with one connection to the sink's database: %s", first_line(error)
             )
-            self._most = len(self._open)
+            self._alone_until = time.monotonic() + ALONE
             return
         self._open.append(connection)
         self._idle.put_nowait(connection)

@@ -147,13 +147,15 @@ class Transaction:
 
 
 class Session:
-    """Transactions in the sink's database: at most one of them may wait at its COMMIT."""
+    """Transactions in the sink's database, through as many connections as they need at a time."""
 
     def __init__(self, pool: Pool, sink: PostgresSink, application: str) -> None:
         self._pool = pool
         self._sink = sink
         self._application = application
         self._statements: Statements | None = None
+        self._looking = asyncio.Lock()
+        """Held while a connection looks what transactions wait for."""
 
     async def close(self) -> None:
         """End the session at once: what was not committed is not."""
@@ -209,7 +211,7 @@ class Session:
         """
         async with (
             self._pool.connection() as connection,
-            watched(self._pool.connect, self._application),
+            watched(self._pool.connect, self._application, self._looking),
         ):
             # By hand, for what goes together is sent together.
             try:
@@ -217,6 +219,15 @@ class Session:
                 yield connection
                 await connection.execute("COMMIT")
             except BaseException:
-                if connection.is_in_transaction() and not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise
+
+
+async def _roll_back(connection: "Connection[asyncpg.Record]") -> None:
+    """Leave a transaction; a connection that cannot is ended, for what broke it is told."""
+    if not connection.is_in_transaction() or connection.is_closed():
+        return
+    try:
+        await connection.execute("ROLLBACK")
+    except ERRORS:
+        connection.terminate()

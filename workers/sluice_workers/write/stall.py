@@ -2,7 +2,7 @@
 
 A process that was frozen (SIGSTOP, a lost node) may hold locks where no timeout of the server
 fires: in the middle of COPY it is the statement that waits, not the session. Who waits for it looks
-through a second connection, and ends it when it was seen to make no progress between two looks.
+through another connection, and ends it when it was seen to make no progress between two looks.
 """
 
 import asyncio
@@ -38,26 +38,32 @@ Open = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
 
 @asynccontextmanager
-async def watched(open_connection: Open, application: str) -> AsyncIterator[None]:
-    """Watch a transaction: when it takes long, end the stalled writers that it waits for."""
-    watching = asyncio.create_task(_watch(open_connection, application))
+async def watched(
+    open_connection: Open, application: str, looking: asyncio.Lock
+) -> AsyncIterator[None]:
+    """Watch a transaction: when it takes long, end the stalled writers that it waits for.
+
+    ``looking`` is held meanwhile: one look serves all transactions of a job.
+    """
+    watching = asyncio.create_task(_watch(open_connection, application, looking))
     try:
         yield
     finally:
         watching.cancel()
 
 
-async def _watch(open_connection: Open, application: str) -> None:
+async def _watch(open_connection: Open, application: str, looking: asyncio.Lock) -> None:
     await asyncio.sleep(PATIENCE)
-    connection = None
-    try:
-        connection = await open_connection()
-        await _end_stalled(connection, application)
-    except (DependencyError, *ERRORS) as error:
-        _LOG.warning("cannot look what a transaction waits for: %s", first_line(error))
-    finally:
-        if connection is not None:
-            connection.terminate()
+    async with looking:
+        connection = None
+        try:
+            connection = await open_connection()
+            await _end_stalled(connection, application)
+        except (DependencyError, *ERRORS) as error:
+            _LOG.warning("cannot look what a transaction waits for: %s", first_line(error))
+        finally:
+            if connection is not None:
+                connection.terminate()
 
 
 async def _end_stalled(connection: "asyncpg.Connection[asyncpg.Record]", application: str) -> None:
