@@ -4,6 +4,7 @@ What comes out is what the converter of :mod:`convert` makes of each value; wher
 all of them fail, and whoever asked looks at each by itself.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -72,6 +73,12 @@ def _as_they_are(values: Values) -> Values:
     return values
 
 
+def _finite(values: Values) -> Values:
+    if any(map(math.isinf, filter(None, values))):
+        raise ValueError("is beyond what a double precision holds")
+    return values
+
+
 def _without_nul(values: Values) -> Values:
     if "\0" in "".join(filter(None, values)):
         raise ValueError("holds a NUL character")
@@ -94,8 +101,8 @@ _PLAIN: Final[dict[str, Plain]] = {
     "smallint": _integers(16),
     "integer": _integers(32),
     "bigint": _integers(64),
-    "real": Plain(float, _as_they_are),
-    "double precision": Plain(float, _as_they_are),
+    "real": Plain(float, _finite),
+    "double precision": Plain(float, _finite),
     "date": Plain(date, _as_they_are),
     "timestamptz": Plain(datetime, _with_zone),
     "uuid": Plain(UUID, _as_they_are),

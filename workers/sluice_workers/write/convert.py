@@ -26,6 +26,10 @@ Converter = Callable[[Any], Any]
 
 MILLISECONDS_FROM: Final = 100_000_000_000
 """Numbers from here on are epoch milliseconds: as seconds they would be after the year 5000."""
+MOST_DIGITS: Final = 131_072
+"""Digits of a numeric before its point."""
+EXACT: Final = 1 << 53
+"""Below this a double holds each whole number."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SECONDS_BELOW: Final = 10**13
@@ -79,6 +83,8 @@ def integer(bits: int) -> Converter:
             raise ValueError(f"is not between {low} and {high}")
         if int(found) != found:
             raise ValueError("is not a whole number")
+        if isinstance(found, float) and abs(found) >= EXACT:
+            raise ValueError("has more digits than are read of a number with point or exponent")
         return int(found)
 
     return convert
@@ -104,6 +110,9 @@ def numeric(value: Any) -> Decimal:
         raise ValueError("is not a number") from None
     if found.is_snan():
         raise ValueError("is not a number")
+    if found.is_finite() and found and found.adjusted() >= MOST_DIGITS:
+        # Its binary form would be that of another number.
+        raise ValueError(f"is not below 10^{MOST_DIGITS}")
     return found
 
 
@@ -192,6 +201,8 @@ def address(value: Any) -> str:
     """Take the text of an IPv4 or IPv6 address, with or without a network's length."""
     if not isinstance(value, str):
         raise ValueError("is not the text of an address")
+    if "%" in value:
+        raise ValueError("names a zone, which Postgres does not keep")
     return str(ipaddress.ip_interface(value)) if "/" in value else str(ipaddress.ip_address(value))
 
 

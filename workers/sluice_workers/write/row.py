@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from sluice_api.column_type import TEXTS
 from sluice_api.errors import SluiceError
 from sluice_api.sink import Column, PostgresSink, WriteMode
 from sluice_workers.write import message as headers
@@ -21,6 +22,8 @@ from sluice_workers.write.find import Find, finder, finder_of_all
 from sluice_workers.write.message import Message, Messages
 from sluice_workers.write.record_ids import apart
 
+WHOLE: Final = 1000
+"""Digits of what is read as an int: Python refuses some thousands, which would take long."""
 SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
 _MANY_DIGITS: Final = b"0" * 16
@@ -142,7 +145,10 @@ def _shows_every_digit(sink: PostgresSink) -> bool:
 
 def _shows_many_digits(sink: PostgresSink) -> bool:
     types = [column.type.parts for column in sink.columns.values()]
-    return any(kind.own or kind.base in {"numeric", "json", "jsonb"} for kind in types)
+    return any(
+        kind.own or kind.base in {"numeric", "json", "jsonb"} or (kind.array and kind.base in TEXTS)
+        for kind in types
+    )
 
 
 def _loads(value: bytes) -> Any:
@@ -165,7 +171,12 @@ def _exact_loads(value: bytes) -> Any:
 
 def _slowly(value: bytes, parse_float: Callable[[str], float | Decimal]) -> Any:
     try:
-        found = json.loads(value.decode(), parse_float=parse_float, parse_constant=_no_constant)
+        found = json.loads(
+            value.decode(),
+            parse_float=parse_float,
+            parse_int=_whole,
+            parse_constant=_no_constant,
+        )
         if _SURROGATE.search(value):
             # Python reads half of a pair, which no text of Postgres holds: encoding finds it.
             json.dumps(found, ensure_ascii=False, default=str).encode()
@@ -174,6 +185,10 @@ def _slowly(value: bytes, parse_float: Callable[[str], float | Decimal]) -> Any:
     except InvalidOperation:
         raise ValueError("it holds a number with too great an exponent") from None
     return found
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= WHOLE else Decimal(text)
 
 
 def _no_constant(name: str) -> Any:

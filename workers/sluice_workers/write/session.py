@@ -225,9 +225,11 @@ class Session:
 
 async def _roll_back(connection: "Connection[asyncpg.Record]") -> None:
     """Leave a transaction; a connection that cannot is ended, for what broke it is told."""
-    if not connection.is_in_transaction() or connection.is_closed():
+    if connection.is_closed() or not connection.is_in_transaction():
         return
     try:
         await connection.execute("ROLLBACK")
-    except ERRORS:
+    except BaseException as error:
         connection.terminate()
+        if not isinstance(error, ERRORS):
+            raise

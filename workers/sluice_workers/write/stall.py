@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from sluice_api.errors import DependencyError
+from sluice_api.errors import ConfigurationError, DependencyError
 from sluice_workers.write.refusal import ERRORS, first_line
 
 PATIENCE: Final = 2.0
@@ -59,7 +59,7 @@ async def _watch(open_connection: Open, application: str, looking: asyncio.Lock)
         try:
             connection = await open_connection()
             await _end_stalled(connection, application)
-        except (DependencyError, *ERRORS) as error:
+        except (ConfigurationError, DependencyError, *ERRORS) as error:
             _LOG.warning("cannot look what a transaction waits for: %s", first_line(error))
         finally:
             if connection is not None:
