@@ -53,7 +53,6 @@ SLOWLY: Final = ", slow commits"
 AGAIN: Final = ", again"
 """Marks candidates that find all rows there already."""
 PARTITIONS: Final = 8
-LATENCIES: Final = 20
 
 Case = tuple[str, str, int]
 """A candidate, the shape of its records, and how many a batch holds."""
@@ -72,6 +71,8 @@ class Length:
     connect: int
     """By Debezium's sink when it is tuned: its JIT must be warm."""
     defaults: int
+    latencies: int
+    """Records that are sent one after the other."""
     rounds: int
 
     @property
@@ -81,8 +82,8 @@ class Length:
 
 
 LENGTHS: Final = {
-    True: Length(200_000, 5_000, 600_000, 2_000, 200_000, 0, 1),
-    False: Length(500_000, 20_000, 1_500_000, 20_000, 1_500_000, 200_000, 3),
+    True: Length(100_000, 2_000, 400_000, 1_000, 100_000, 0, 5, 1),
+    False: Length(500_000, 20_000, 1_500_000, 20_000, 1_500_000, 200_000, 20, 3),
 }
 
 
@@ -116,7 +117,7 @@ class Bench:
         with self._table("narrow") as table:
             length = self._length
             self.latencies = whole_writer.latency(
-                self._sink, self._topics, table, length.total, LATENCIES
+                self._sink, self._topics, table, length.total, length.latencies
             )
         # A start is a part of all: side by side is only what writes as many records.
         self._beside(FAST, AS_FAST, self._length.connect)
