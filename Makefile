@@ -33,7 +33,7 @@ bench-rebalance: venv ## how long items wait while fetchers come, go and die
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.rebalance
 
 bench-writer: venv ## rows a second of the writer beside COPY from memory and Debezium's JDBC sink
-	@$(PYTHON) -m sluice_benchmarks.connect
+	@$(PYTHON) -m sluice_dev.build bench-writer
 	@dev/testbed bench $(PYTHON) -m sluice_benchmarks.writer
 
 chaos: venv ## hurt writers, or fetchers by TARGET=fetch, and all they need: FAULTS=200 SEED=… QUICK=1

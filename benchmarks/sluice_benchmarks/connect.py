@@ -1,11 +1,7 @@
-"""Debezium's JDBC sink on Kafka Connect, in a JVM of its own, over the same topic.
-
-``python -m sluice_benchmarks.connect`` downloads it, which the network of a local cluster cannot.
-"""
+"""Debezium's JDBC sink on Kafka Connect, in a JVM of its own, over the same topic."""
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -17,7 +13,6 @@ from sluice_benchmarks.database import Database
 from sluice_benchmarks.figures import Figures, watch
 from sluice_benchmarks.job import broker
 from sluice_dev import binaries
-from sluice_dev.errors import ClusterError
 from sluice_dev.processes import TETHER
 from sluice_dev.progress import Progress
 
@@ -108,17 +103,3 @@ def _write(folder: Path, database: Database, topic: str, table: str, fast: bool)
     for name, content in (("worker", worker), ("sink", sink)):
         lines = [f"{key}={value}" for key, value in content.items()]
         (folder / f"{name}.properties").write_text("\n".join(lines))
-
-
-def main() -> int:
-    """Download what the sink runs on, or say why not."""
-    try:
-        binaries.connect(Progress())
-    except ClusterError as error:
-        print(f"the benchmark cannot start: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

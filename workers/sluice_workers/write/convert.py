@@ -84,7 +84,7 @@ def integer(bits: int) -> Converter:
         if int(found) != found:
             raise ValueError("is not a whole number")
         if isinstance(found, float) and abs(found) >= EXACT:
-            raise ValueError("has more digits than are read of a number with point or exponent")
+            raise ValueError("is written with point or exponent, and not below 2^53")
         return int(found)
 
     return convert
@@ -181,7 +181,7 @@ def clock(value: Any) -> time:
         raise ValueError("is not an ISO 8601 time of a day")
     found = time.fromisoformat(value)
     if found.tzinfo is not None:
-        raise ValueError("names a zone, which a time of a day has not")
+        raise ValueError("holds a zone, which a time of a day has not")
     return found
 
 
@@ -202,7 +202,7 @@ def address(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("is not the text of an address")
     if "%" in value:
-        raise ValueError("names a zone, which Postgres does not keep")
+        raise ValueError("holds a zone, which Postgres does not keep")
     return str(ipaddress.ip_interface(value)) if "/" in value else str(ipaddress.ip_address(value))
 
 

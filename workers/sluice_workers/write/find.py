@@ -1,9 +1,8 @@
 """Where a column's values are: at a path in the records, or in what their messages tell."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Any, Final
 
 from sluice_api.sink import Column, Metadata
@@ -14,10 +13,8 @@ _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]|\[([0-9]+)\
 
 Find = Callable[[Any, Message], Any]
 """Finds a value, given the record (a JSON value) and the message that held it."""
-Records = Sequence[Any]
-"""JSON values."""
-FindAll = Callable[[Records, Messages], list[Sequence[Any]]]
-"""Finds the values of many records, a sequence for each column."""
+FindAll = Callable[[Sequence[Any], Messages], list[Any]]
+"""Finds the values of many records, in their order."""
 
 
 def finder(name: str, column: Column) -> Find:
@@ -25,19 +22,23 @@ def finder(name: str, column: Column) -> Find:
     return _METADATA[column.metadata] if column.metadata else _path(_steps(name, column))
 
 
-def finder_of_all(columns: Mapping[str, Column]) -> FindAll:
-    """Return what finds the values of these columns in many records."""
-    members = {name: shown for name, column in columns.items() if (shown := member(name, column))}
-    others = {name: finder(name, columns[name]) for name in columns if name not in members}
-    pick = _picker([*members.values()])
+def finder_of_all(name: str, column: Column) -> FindAll:
+    """Return what finds a column's values in many records."""
+    shown = member(name, column)
+    if shown is not None:
+        return _members(shown)
+    find = finder(name, column)
 
-    def found(records: Records, messages: Messages) -> list[Sequence[Any]]:
-        values = dict(zip(members, pick(records), strict=False))
-        for name, find in others.items():
-            values[name] = [find(*each) for each in zip(records, messages, strict=True)]
-        return [values[name] for name in columns]
+    def found(records: Sequence[Any], messages: Messages) -> list[Any]:
+        return [find(*each) for each in zip(records, messages, strict=True)]
 
     return found
+
+
+def member(name: str, column: Column) -> str | None:
+    """Return the member of a record that a column shows; None if it shows something else."""
+    steps = [] if column.metadata else _steps(name, column)
+    return steps[0] if len(steps) == 1 and isinstance(steps[0], str) else None
 
 
 def _steps(name: str, column: Column) -> list[str | int]:
@@ -63,30 +64,13 @@ def _path(steps: Sequence[str | int]) -> Find:
     return find
 
 
-def member(name: str, column: Column) -> str | None:
-    """Return the member of a record that a column shows; None if it shows something else."""
-    steps = [] if column.metadata else _steps(name, column)
-    return steps[0] if len(steps) == 1 and isinstance(steps[0], str) else None
+def _members(name: str) -> FindAll:
+    def found(records: Sequence[Any], _messages: Messages) -> list[Any]:
+        if set(map(type, records)) == {dict}:
+            return [record.get(name) for record in records]
+        return [record.get(name) if isinstance(record, dict) else None for record in records]
 
-
-def _picker(members: Sequence[str]) -> Callable[[Records], Sequence[Sequence[Any]]]:
-    """Return what finds members of many records, at least these."""
-    if not members:
-        return lambda _records: ()
-    # Given one name, itemgetter would return values instead of tuples of them.
-    pick = itemgetter(*members, *members) if len(members) == 1 else itemgetter(*members)
-
-    def picked(records: Records) -> Sequence[Sequence[Any]]:
-        try:
-            return list(zip(*map(pick, records), strict=True))
-        except (KeyError, TypeError):
-            return [_each(member, records) for member in members]
-
-    return picked
-
-
-def _each(member: str, records: Records) -> list[Any]:
-    return [record.get(member) if isinstance(record, dict) else None for record in records]
+    return found
 
 
 def _fetched_at(_record: Any, message: Message) -> str:

@@ -72,7 +72,7 @@ def _headers(messages: Messages, name: str) -> Sequence[bytes]:
     place = [found for found, _ in messages[0].headers].index(name)
     pairs = [message.headers[place] for message in messages]
     values = [value for found, value in pairs if found == name and value is not None]
-    before = [message.headers[earlier][0] for message in messages for earlier in range(place)]
-    if len(values) < len(pairs) or name in before:
+    before = ({message.headers[earlier][0] for message in messages} for earlier in range(place))
+    if len(values) < len(pairs) or any(name in names for names in before):
         raise KeyError(name)
     return values

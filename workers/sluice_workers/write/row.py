@@ -1,15 +1,9 @@
 """From messages of the records topic to rows of the buffer: pure functions, compiled once."""
 
-import json
-import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
 from operator import itemgetter
 from typing import Any, Final, Protocol
-
-import orjson
 
 from sluice_api.column_type import TEXTS
 from sluice_api.errors import SluiceError
@@ -19,17 +13,17 @@ from sluice_workers.write.columns import UNFIT, Bulk, Values, bulk
 from sluice_workers.write.convert import Converter, as_key, converter
 from sluice_workers.write.decode import Decode, decoder
 from sluice_workers.write.find import Find, finder, finder_of_all
+from sluice_workers.write.json_reader import (
+    careful_loads,
+    exact_loads,
+    loads,
+    may_have_many_digits,
+)
 from sluice_workers.write.message import Message, Messages
 from sluice_workers.write.record_ids import apart
 
-WHOLE: Final = 1000
-"""Digits of what is read as an int: Python refuses some thousands, which would take long."""
 SHOWN: Final = 80
 """Characters of a wrong value that a message shows."""
-_MANY_DIGITS: Final = b"0" * 16
-"""Sixteen digits, or fifteen and their point, in a row: any double keeps fifteen."""
-_DIGITS: Final = bytes.maketrans(b"123456789.", b"0" * 10)
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Row = tuple[Any, ...]
 """What one record fills: the columns in the order of the spec, where it was read if record ids are
@@ -56,7 +50,7 @@ class RowParser:
     def __init__(self, sink: PostgresSink) -> None:
         self.columns = (*sink.columns, bookkeeping_column(sink))
         self._getters = [_column(*each, sink) for each in sink.columns.items()]
-        self._find_all = finder_of_all(sink.columns)
+        self._finds = [finder_of_all(*each) for each in sink.columns.items()]
         self._bulks = {name: _bulk(name, column, sink) for name, column in sink.columns.items()}
         upsert = sink.mode is WriteMode.UPSERT
         self._own = headers.version if upsert else headers.record_id
@@ -97,8 +91,8 @@ class RowParser:
             with suppress(*UNFIT):
                 return self._decode(messages)
         records = [self._loads(message.value or b"") for message in messages]
-        found = self._find_all(records, messages)
-        return [convert(each) for convert, each in zip(self._bulks.values(), found, strict=True)]
+        ways = zip(self._finds, self._bulks.values(), strict=True)
+        return [convert(find(records, messages)) for find, convert in ways]
 
 
 def identify(sink: PostgresSink) -> Callable[[Row], Any]:
@@ -119,23 +113,25 @@ def bookkeeping_column(sink: PostgresSink) -> str:
 def _reader(sink: PostgresSink) -> Callable[[bytes], Any]:
     """Return what reads JSON: exactly where a column shows each digit, else as fast as it can."""
     if _shows_every_digit(sink):
-        return _exact_loads
-    return _careful_loads if _shows_many_digits(sink) else _loads
+        return exact_loads
+    return careful_loads if _shows_many_digits(sink) else loads
 
 
 def _decoder(sink: PostgresSink, bulks: Mapping[str, Bulk]) -> Decode | None:
     """Return what reads JSON right to columns, of numbers what a double keeps."""
+    if _shows_every_digit(sink):
+        return None
     required = [name for name, column in sink.columns.items() if _required(name, column, sink)]
     decode = decoder(sink.columns, bulks, required)
     if decode is None or not _shows_many_digits(sink):
         return decode
 
     def careful(messages: Messages) -> list[Values]:
-        if any(_may_have_many_digits(message.value or b"") for message in messages):
+        if any(may_have_many_digits(message.value or b"") for message in messages):
             raise ValueError("a number may have more digits than a double keeps")
         return decode(messages)
 
-    return None if _shows_every_digit(sink) else careful
+    return careful
 
 
 def _shows_every_digit(sink: PostgresSink) -> bool:
@@ -149,60 +145,6 @@ def _shows_many_digits(sink: PostgresSink) -> bool:
         kind.own or kind.base in {"numeric", "json", "jsonb"} or (kind.array and kind.base in TEXTS)
         for kind in types
     )
-
-
-def _loads(value: bytes) -> Any:
-    """Read JSON; a number that no double holds is left to the column that shows it."""
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return _slowly(value, _double)
-
-
-def _double(text: str) -> float | Decimal:
-    found = float(text)
-    return found if math.isfinite(found) else Decimal(text)
-
-
-def _exact_loads(value: bytes) -> Any:
-    """Read JSON without turning 0.1 into the nearest binary fraction."""
-    return _slowly(value, Decimal)
-
-
-def _slowly(value: bytes, parse_float: Callable[[str], float | Decimal]) -> Any:
-    try:
-        found = json.loads(
-            value.decode(),
-            parse_float=parse_float,
-            parse_int=_whole,
-            parse_constant=_no_constant,
-        )
-        if _SURROGATE.search(value):
-            # Python reads half of a pair, which no text of Postgres holds: encoding finds it.
-            json.dumps(found, ensure_ascii=False, default=str).encode()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except InvalidOperation:
-        raise ValueError("it holds a number with too great an exponent") from None
-    return found
-
-
-def _whole(text: str) -> int | Decimal:
-    return int(text) if len(text) <= WHOLE else Decimal(text)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _careful_loads(value: bytes) -> Any:
-    """Read JSON exactly if it may hold a number of more digits than a double keeps."""
-    return _exact_loads(value) if _may_have_many_digits(value) else _loads(value)
-
-
-def _may_have_many_digits(value: bytes) -> bool:
-    """Whether a number may have more digits than a double keeps; a fifth of a pattern's time."""
-    return _MANY_DIGITS in value.translate(_DIGITS)
 
 
 def _column(name: str, column: Column, sink: PostgresSink) -> Find:
